@@ -1,0 +1,3 @@
+//! Concurrency limits and locks for Kubernetes.
+pub mod api;
+pub mod ledger;
