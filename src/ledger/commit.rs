@@ -1,0 +1,282 @@
+//! Group commit: at most one status write is under way for a pool; everything that has come up
+//! meanwhile goes into the next one.
+//!
+//! A write is computed from the last acknowledged status and is conditional on its version, so what
+//! it says is true of that version or it is refused. Grants are checked again here, against the very
+//! status they are added to: whatever was planned from older news falls out and is planned anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::book::Ledger;
+use super::bounds::{
+    CONFLICTS_BEFORE_TESTED_WRITE, LEASES_MAX, STATUS_SCHEMA, TOKEN_EVIDENCE_AHEAD_MAX,
+    WAITING_WRITE_AFTER,
+};
+use super::effect::{Effect, Guard, StatusWrite};
+use super::ids::{Batch, PoolKey, Token, Uid, Units};
+use super::object::{Lease, Mode, PoolStatus};
+use super::pool::{Add, Entry, Fence, Flight, Pool, Purpose};
+use super::request::{Phase, Place};
+use super::timers::Timer;
+
+impl Ledger {
+    /// Looks at a pool and asks for what it needs: a read, a step of its fence, a write.
+    pub(super) fn tend(&mut self, key: &PoolKey) {
+        let now = self.now.tick;
+        let Some(pool) = self.pools.get_mut(key) else { return };
+        if pool.hold_until > now {
+            self.timers.set(pool.hold_until, Timer::Pool(key.clone()));
+            return;
+        }
+        if (pool.must_read || !pool.absence_wanted.is_empty()) && !pool.reading {
+            pool.must_read = false;
+            pool.absence_asked = std::mem::take(&mut pool.absence_wanted);
+            pool.reading = true;
+            self.effects.push_back(Effect::ReadPool(key.clone()));
+        }
+        if pool.reading || pool.flight.is_some() || pool.seen.is_none() {
+            return;
+        }
+        self.tend_as_child(key);
+        if self.pools.get(key).is_some_and(Pool::is_writable) {
+            let purpose = self.step_fence(key);
+            self.compose(key, purpose);
+        }
+        self.tend_children(key);
+    }
+
+    /// Computes the next status and writes it if anything in it is new.
+    fn compose(&mut self, key: &PoolKey, purpose: Purpose) {
+        let Some(pool) = self.pools.get(key) else { return };
+        let (Some(seen), Some(base)) = (&pool.seen, pool.status()) else { return };
+        let (uid, version, generation) = (seen.uid.clone(), seen.version, seen.generation);
+        let base = base.clone();
+        let mut next = base.clone();
+        let mut draft = Draft::default();
+        self.apply_removes(key, &mut next, &mut draft);
+        self.apply_adoptions(key, purpose, &mut next, &mut draft);
+        self.apply_grants(key, &mut next, &mut draft);
+        self.apply_purpose(key, purpose, &mut next);
+        self.apply_workers(key, &mut next);
+        self.describe(key, &mut next);
+        if let Some(pool) = self.pools.get_mut(key) {
+            for uid in &draft.dropped {
+                pool.withdraw(uid);
+            }
+        }
+        self.dirty_requests.extend(draft.dropped);
+        if !self.is_worth_writing(key, &base, &next) {
+            if let Some(pool) = self.pools.get_mut(key) {
+                pool.recount();
+            }
+            return;
+        }
+        self.batches = self.batches.saturating_add(1);
+        let batch = Batch::from(format!("{}-{}", self.options.process, self.batches));
+        next.schema = STATUS_SCHEMA;
+        next.previous_batch = base.batch.clone();
+        next.batch = Some(batch.clone());
+        let Some(pool) = self.pools.get_mut(key) else { return };
+        if pool.conflict_base.take() == Some((generation, base.batch.clone())) {
+            pool.idle_conflicts = pool.idle_conflicts.saturating_add(1);
+        } else {
+            pool.idle_conflicts = 0;
+        }
+        let tested = pool.idle_conflicts >= CONFLICTS_BEFORE_TESTED_WRITE;
+        for added in draft.adds.keys() {
+            pool.adds.remove(added);
+        }
+        for removed in draft.removes.keys() {
+            pool.removes.remove(removed);
+        }
+        pool.flight = Some(Flight {
+            batch: batch.clone(),
+            base: version,
+            status: next.clone(),
+            adds: draft.adds,
+            removes: draft.removes,
+            purpose,
+            tested,
+            resends: 0,
+            doubtful: false,
+        });
+        pool.recount();
+        let guard = if tested {
+            Guard::Tested { generation, batch: base.batch }
+        } else {
+            Guard::Version(version)
+        };
+        self.effects.push_back(Effect::WriteStatus(Box::new(StatusWrite {
+            pool: key.clone(),
+            uid,
+            guard,
+            batch,
+            status: next,
+        })));
+    }
+
+    fn apply_removes(&self, key: &PoolKey, next: &mut PoolStatus, draft: &mut Draft) {
+        let Some(pool) = self.pools.get(key) else { return };
+        for (uid, entry) in pool.removes.iter().take(pool.batch_max) {
+            draft.removes.insert(uid.clone(), *entry);
+        }
+        next.leases.retain(|lease| !draft.removes.contains_key(&lease.uid));
+        next.adopted.retain(|lease| !draft.removes.contains_key(&lease.uid));
+    }
+
+    /// Holders that run already are written down whether they fit or not: as leases if they do.
+    fn apply_adoptions(&self, key: &PoolKey, purpose: Purpose, next: &mut PoolStatus, draft: &mut Draft) {
+        let Some(pool) = self.pools.get(key) else { return };
+        let capacity = pool.spec().map_or(0, |spec| spec.capacity);
+        let mut floor = next.last_token;
+        for (uid, add) in &pool.adds {
+            let Some(token) = add.adopt else { continue };
+            let Some(mut lease) = self.lease(uid, add, token) else {
+                draft.dropped.push(uid.clone());
+                continue;
+            };
+            lease.token = self.believed(token);
+            floor = floor.max(lease.token);
+            next.leases.retain(|other| other.uid != *uid);
+            next.adopted.retain(|other| other.uid != *uid);
+            let fits = next.units().saturating_add(lease.amount.units()) <= capacity;
+            let list = if fits { &mut next.leases } else { &mut next.adopted };
+            if list.len() < LEASES_MAX {
+                list.push(lease);
+                draft.adds.insert(uid.clone(), *add);
+            }
+        }
+        if purpose == Purpose::Adopt {
+            // All as leases if all fit, else all as adopted: then the rule that forbids growing
+            // leases over the capacity has nothing to compare.
+            next.last_token = floor;
+            if next.units() > capacity {
+                next.adopted.append(&mut next.leases);
+            } else {
+                next.leases.append(&mut next.adopted);
+            }
+        } else if floor > next.last_token && next.units() <= capacity {
+            next.last_token = floor;
+        }
+    }
+
+    fn apply_grants(&self, key: &PoolKey, next: &mut PoolStatus, draft: &mut Draft) {
+        let Some(pool) = self.pools.get(key) else { return };
+        let deleting = pool.seen.as_ref().is_none_or(|seen| seen.deleting);
+        let capacity = pool.spec().map_or(0, |spec| spec.capacity);
+        let active = pool.spec().is_some_and(|spec| spec.mode == Mode::Active && spec.family.is_none());
+        let grants = active && pool.fence == Fence::Done && !deleting && pool.quarantine().is_none();
+        let mut used: Units = next.units();
+        let mut count = next.leases.len();
+        let floor = self.token_floor(pool, next.last_token);
+        let mut token = floor;
+        let present: BTreeSet<Uid> = next.entries().map(|lease| lease.uid.clone()).collect();
+        for (uid, add) in &pool.adds {
+            if add.adopt.is_some() {
+                continue;
+            }
+            if draft.adds.len() >= pool.batch_max {
+                break;
+            }
+            let after = used.saturating_add(add.amount.units());
+            let wanted = grants && self.still_wants(uid, add) && !present.contains(uid);
+            let next_token = Token(token.0.saturating_add(1));
+            let fits = after <= capacity && count < LEASES_MAX && next_token <= Token::MAX;
+            let lease = self.lease(uid, add, next_token);
+            match lease {
+                Some(lease) if wanted && fits => {
+                    used = after;
+                    count = count.saturating_add(1);
+                    token = next_token;
+                    next.leases.push(lease);
+                    draft.adds.insert(uid.clone(), *add);
+                }
+                _ => draft.dropped.push(uid.clone()),
+            }
+        }
+        if token > floor {
+            next.last_token = token;
+        }
+    }
+
+    /// The grant a lease was queued for is still under way.
+    fn still_wants(&self, uid: &Uid, add: &Add) -> bool {
+        self.requests.get(uid).is_some_and(|request| {
+            matches!(request.place, Place::Granting(_))
+                && matches!(&request.phase, Phase::Taking(plan) if plan.attempt == add.attempt)
+        })
+    }
+
+    fn lease(&self, uid: &Uid, add: &Add, token: Token) -> Option<Lease> {
+        let request = self.requests.get(uid)?;
+        Some(Lease {
+            uid: uid.clone(),
+            namespace: request.view.namespace.clone(),
+            name: request.view.name.clone(),
+            amount: add.amount,
+            token,
+            attempt: add.attempt,
+            granted_at: self.now.server,
+            extra: None,
+        })
+    }
+
+    /// Tokens start above everything ever given: above the last one, above what running holders
+    /// show, above the server's clock in microseconds (which makes them grow over a re-creation).
+    pub(super) fn token_floor(&self, pool: &Pool, last: Token) -> Token {
+        let evidence = pool.adds.values().filter_map(|add| add.adopt).map(|token| self.believed(token));
+        evidence.fold(last.max(Token(self.now.server.0)), Token::max).min(Token::MAX)
+    }
+
+    /// A token somebody shows us, unless it is too far ahead of the server's clock to be ours.
+    pub(super) fn believed(&self, token: Token) -> Token {
+        let horizon = self.now.server.after(TOKEN_EVIDENCE_AHEAD_MAX);
+        if token.0 <= horizon.0 { token } else { Token(0) }
+    }
+
+    fn apply_purpose(&self, key: &PoolKey, purpose: Purpose, next: &mut PoolStatus) {
+        let Some(pool) = self.pools.get(key) else { return };
+        match purpose {
+            Purpose::Plain if pool.open_wanted && pool.mode() == Some(Mode::Disabled) => {
+                next.open = true;
+                next.fenced = false;
+            }
+            Purpose::Plain => {}
+            Purpose::Floor => {
+                next.fenced = false;
+                next.last_token = self.token_floor(pool, next.last_token).max(next.last_token);
+            }
+            Purpose::Adopt => {
+                next.fenced = true;
+                next.open = false;
+            }
+        }
+    }
+
+    /// Whether a status differs from the one before in something that cannot wait.
+    fn is_worth_writing(&mut self, key: &PoolKey, base: &PoolStatus, next: &PoolStatus) -> bool {
+        let with_old_count = PoolStatus { waiting: base.waiting, ..next.clone() };
+        if with_old_count != *base {
+            return true;
+        }
+        if next.waiting == base.waiting {
+            return false;
+        }
+        let Some(pool) = self.pools.get(key) else { return false };
+        let due = pool.written_at.after(WAITING_WRITE_AFTER);
+        if next.waiting == 0 || base.waiting == 0 || due <= self.now.tick {
+            return true;
+        }
+        self.timers.set(due, Timer::Pool(key.clone()));
+        false
+    }
+}
+
+/// What goes into a write, and what falls out of it.
+#[derive(Default)]
+struct Draft {
+    adds: BTreeMap<Uid, Add>,
+    removes: BTreeMap<Uid, Entry>,
+    /// To be looked at again: they were queued and cannot be written.
+    dropped: Vec<Uid>,
+}

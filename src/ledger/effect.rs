@@ -1,0 +1,224 @@
+//! Everything the ledger may ask for, as plain data. The shell carries it out and decides nothing.
+
+use std::sync::Arc;
+
+use super::command::PatchKind;
+use super::ids::{Attempt, Batch, Name, PoolKey, Uid, Version};
+use super::object::{PoolSpec, PoolStatus};
+use super::view::{GrantedLease, RequestText};
+
+/// Something to be done outside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Write a status; answered by [`super::Command::StatusWritten`].
+    WriteStatus(Box<StatusWrite>),
+    /// Read a pool live; answered by [`super::Command::PoolRead`].
+    ReadPool(PoolKey),
+    /// Patch a pod; answered by [`super::Command::RequestPatched`].
+    Patch(Box<PodPatch>),
+    /// Read a pod live; answered by [`super::Command::RequestRead`].
+    ReadRequest {
+        /// Which request.
+        uid: Uid,
+        /// Where.
+        namespace: Name,
+        /// Under which name.
+        name: Name,
+    },
+    /// List all pods consistently; answered by [`super::Command::RequestsListed`].
+    ListRequests {
+        /// Comes back with the answer.
+        ticket: u64,
+    },
+    /// Read a node live; answered by [`super::Command::NodeRead`].
+    ReadNode(Name),
+    /// Create, update or delete a derived limit; answered by [`super::Command::ChildWritten`].
+    WriteChild(Box<ChildWrite>),
+    /// Tell people. Best effort.
+    Event(Box<Event>),
+}
+
+/// One status write.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StatusWrite {
+    /// Of which pool.
+    pub pool: PoolKey,
+    /// Of which incarnation.
+    pub uid: Uid,
+    /// What makes it conditional.
+    pub guard: Guard,
+    /// Its id.
+    pub batch: Batch,
+    /// The whole status.
+    pub status: PoolStatus,
+}
+
+/// What a status write is conditional on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Guard {
+    /// The version it was computed from.
+    Version(Version),
+    /// Uid, generation and batch it was computed from: for objects that somebody keeps touching.
+    Tested {
+        /// Generation of the spec.
+        generation: i64,
+        /// Batch of the status.
+        batch: Option<Batch>,
+    },
+}
+
+/// One patch of a pod. Every patch tests the uid.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PodPatch {
+    /// Which request.
+    pub uid: Uid,
+    /// Where.
+    pub namespace: Name,
+    /// Under which name.
+    pub name: Name,
+    /// What to do.
+    pub action: PodAction,
+}
+
+impl PodPatch {
+    /// What this patch is for.
+    pub fn kind(&self) -> PatchKind {
+        match self.action {
+            PodAction::Reveal(_) => PatchKind::Reveal,
+            PodAction::Bump { .. } => PatchKind::Bump,
+            PodAction::StripFinalizer => PatchKind::StripFinalizer,
+            PodAction::Label => PatchKind::Label,
+            PodAction::Fail { .. } => PatchKind::Fail,
+        }
+    }
+}
+
+/// What a patch of a pod does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PodAction {
+    /// Test attempt, gate and everything the decision was made from; remove the gate, write the record.
+    Reveal(Box<Reveal>),
+    /// Test attempt and gate; raise the attempt.
+    Bump {
+        /// The annotation as it was read.
+        from: Option<Name>,
+        /// Place of our gate in the list.
+        gate: u32,
+        /// The new attempt.
+        to: Attempt,
+    },
+    /// Take our finalizer off.
+    StripFinalizer,
+    /// Put our label back on.
+    Label,
+    /// Set the phase to Failed, reason `SlotTimeout`, with this message.
+    Fail {
+        /// For people.
+        message: Arc<str>,
+    },
+}
+
+/// What a reveal tests and writes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reveal {
+    /// Annotations it was decided from, tested as they were.
+    pub text: Arc<RequestText>,
+    /// Worker labels it was decided from, tested as they were.
+    pub labels: Vec<(Name, Option<Name>)>,
+    /// The attempt revealed.
+    pub attempt: Attempt,
+    /// The leases it is revealed with.
+    pub leases: Vec<GrantedLease>,
+    /// Put the finalizer on: one of the pools releases with proof only.
+    pub finalizer: bool,
+}
+
+/// One write to a derived limit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ChildWrite {
+    /// Create it.
+    Create {
+        /// Where.
+        pool: PoolKey,
+        /// Its family.
+        family: FamilyRef,
+        /// Its spec.
+        spec: PoolSpec,
+    },
+    /// Put its spec right.
+    Update {
+        /// Where.
+        pool: PoolKey,
+        /// Which incarnation.
+        uid: Uid,
+        /// Of which version.
+        version: Version,
+        /// Its family.
+        family: FamilyRef,
+        /// Its spec.
+        spec: PoolSpec,
+    },
+    /// Delete it, on these preconditions.
+    Delete {
+        /// Where.
+        pool: PoolKey,
+        /// Which incarnation.
+        uid: Uid,
+        /// Of which version.
+        version: Version,
+    },
+}
+
+impl ChildWrite {
+    /// The derived limit this writes.
+    pub fn pool(&self) -> &PoolKey {
+        match self {
+            Self::Create { pool, .. } | Self::Update { pool, .. } | Self::Delete { pool, .. } => pool,
+        }
+    }
+}
+
+/// The family of a derived limit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FamilyRef {
+    /// Name of the family's object.
+    pub name: Name,
+    /// Its uid.
+    pub uid: Uid,
+    /// Generation the derived spec was computed from.
+    pub generation: i64,
+}
+
+/// Something people should hear.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// About whom.
+    pub about: About,
+    /// Somebody should look.
+    pub warning: bool,
+    /// One word.
+    pub reason: &'static str,
+    /// One or two sentences.
+    pub note: String,
+}
+
+/// What an event is about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum About {
+    /// A pod.
+    Pod {
+        /// Which.
+        uid: Uid,
+        /// Where.
+        namespace: Name,
+        /// Under which name.
+        name: Name,
+    },
+    /// A limit or lock.
+    Pool {
+        /// Which.
+        key: PoolKey,
+        /// Which incarnation.
+        uid: Uid,
+    },
+}

@@ -1,0 +1,76 @@
+//! When has a pod ended? The one place that answers (DESIGN 5.3; facts in Kubernetes' own words:
+//! kubelet writes a terminal phase only after the containers stopped, others write it without looking).
+//!
+//! Pure functions over what was seen; the truth table is tested below.
+
+use super::view::{Containers, PodPhase, RequestView};
+
+/// How a pod came to be gone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Gone {
+    /// Its deletion was watched: what was last seen is its final state.
+    Watched,
+    /// It was missing when somebody looked: it may have changed since it was last seen.
+    Missed,
+}
+
+/// Whether a pod's processes have ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum End {
+    /// They may run.
+    Live,
+    /// They probably have, without proof.
+    Presumed,
+    /// They have: nothing of this pod can run any more.
+    Confirmed,
+}
+
+/// Judges a pod by the last version seen of it, and whether the object is gone.
+pub(super) fn judge(view: &RequestView, gone: Option<Gone>) -> End {
+    let never_bound = view.node.is_none();
+    let proven = view.progress.containers == Containers::AllTerminated && !view.progress.by_pod_gc;
+    match (view.progress.phase, gone) {
+        (PodPhase::Terminal, _) if never_bound || proven => End::Confirmed,
+        (PodPhase::Terminal, _) => End::Presumed,
+        (PodPhase::Live, None) => End::Live,
+        (PodPhase::Live, Some(Gone::Watched)) if never_bound => End::Confirmed,
+        (PodPhase::Live, Some(_)) => End::Presumed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::pod;
+    use super::*;
+    use super::super::view::Progress;
+
+    fn seen(phase: PodPhase, containers: Containers, by_pod_gc: bool, bound: bool) -> RequestView {
+        let mut view = pod("p", "gpu=1");
+        view.progress = Progress { phase, containers, by_pod_gc };
+        view.node = bound.then(|| "node-1".into());
+        view
+    }
+
+    #[test]
+    fn the_truth_table() {
+        use Containers::{AllTerminated, SomeNotTerminated, Unreported};
+        use PodPhase::{Live, Terminal};
+        let cases = [
+            (Live, SomeNotTerminated, false, true, None, End::Live),
+            (Live, AllTerminated, false, true, None, End::Live),
+            (Terminal, AllTerminated, false, true, None, End::Confirmed),
+            (Terminal, SomeNotTerminated, false, true, None, End::Presumed),
+            (Terminal, Unreported, false, true, None, End::Presumed),
+            (Terminal, AllTerminated, true, true, None, End::Presumed),
+            (Terminal, Unreported, false, false, None, End::Confirmed),
+            (Live, SomeNotTerminated, false, true, Some(Gone::Watched), End::Presumed),
+            (Live, Unreported, false, false, Some(Gone::Watched), End::Confirmed),
+            (Live, Unreported, false, false, Some(Gone::Missed), End::Presumed),
+            (Terminal, AllTerminated, false, true, Some(Gone::Missed), End::Confirmed),
+        ];
+        for (phase, containers, by_pod_gc, bound, gone, expected) in cases {
+            let view = seen(phase, containers, by_pod_gc, bound);
+            assert_eq!(judge(&view, gone), expected, "{view:?} gone {gone:?}");
+        }
+    }
+}

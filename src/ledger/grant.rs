@@ -1,0 +1,355 @@
+//! The life of one grant: take on every pool, reveal, or abort (DESIGN 5.1).
+//!
+//! *Debit before reveal*: a reveal is asked for only when every part of the plan is durable, and it
+//! tests everything the plan was decided from. *Abort first*: leases that may be durable become
+//! garbage only after the attempt was raised; what was merely queued is simply taken back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::book::Ledger;
+use super::bounds::{REVEAL_REFUSED_FOR, REVEAL_REFUSED_PARK};
+use super::cause::Cause;
+use super::effect::{Effect, PodAction, PodPatch, Reveal};
+use super::ids::{Attempt, PoolKey, Uid};
+use super::object::{Mode, ReleasePolicy};
+use super::pool::{Add, Pool};
+use super::queue::{Shape, ShapeId};
+use super::request::{Abort, Item, Phase, Place, Plan, Request, Sending, Sent, Why};
+use super::time::Span;
+use super::timers::Timer;
+use super::view::{Ask, GrantedLease, Wants};
+
+impl Ledger {
+    /// Begins a grant: queues a lease on every pool of the shape. The caller has found room.
+    pub(super) fn start_grant(&mut self, uid: &Uid, id: ShapeId, shape: &Shape) {
+        let Some(request) = self.requests.get(uid) else { return };
+        let Some(attempt) = request.view.attempt else { return };
+        let labels = self.resolve(&request.view).labels;
+        let text = Arc::clone(&request.view.text);
+        let mut items = BTreeMap::new();
+        for (key, amount) in &shape.demand {
+            let pool = self.pools.entry(key.clone()).or_default();
+            let item = match (pool.seen.is_some(), pool.mode()) {
+                (false, _) => {
+                    pool.absence_wanted.insert(uid.clone());
+                    Item::Absent { confirmed: false }
+                }
+                (true, Some(Mode::Disabled)) => {
+                    let durable = pool.status().is_some_and(|status| status.open && !status.fenced);
+                    pool.open_wanted |= !durable;
+                    Item::Open { durable }
+                }
+                (true, _) => {
+                    let seen = pool.seen.as_ref().map(|seen| seen.uid.clone());
+                    let durable = seen.zip(
+                        pool.entries
+                            .get(uid)
+                            .filter(|entry| entry.attempt == attempt)
+                            .map(|entry| entry.token),
+                    );
+                    if durable.is_none() && !pool.may_write(uid) {
+                        pool.add(uid.clone(), Add { amount: *amount, attempt, adopt: None });
+                    }
+                    Item::Lease { amount: *amount, durable }
+                }
+            };
+            items.insert(key.clone(), item);
+            self.write_pools.insert(key.clone());
+        }
+        if let Some(request) = self.requests.get_mut(uid) {
+            request.phase = Phase::Taking(Plan { attempt, text, labels, items });
+            request.aside_until = None;
+        }
+        self.move_to(uid, Place::Granting(id));
+        self.dirty_requests.insert(uid.clone());
+    }
+
+    /// Finishes what an earlier leader began, if it still fits everywhere; whether it does.
+    pub(super) fn resume(&mut self, uid: &Uid, id: ShapeId) -> bool {
+        let Some(shape) = self.queues.line(id).map(|line| Arc::clone(&line.shape)) else { return false };
+        let Some(request) = self.requests.get(uid) else { return false };
+        let attempt = request.view.attempt;
+        let held_is_part = request.held.iter().all(|key| {
+            let entry = self.pools.get(key).and_then(|pool| pool.entries.get(uid));
+            entry.is_some_and(|entry| {
+                Some(entry.attempt) == attempt && shape.demand.get(key) == Some(&entry.amount)
+            })
+        });
+        let fits = |key: &PoolKey, units| {
+            request.held.contains(key)
+                || self.pools.get(key).is_none_or(|pool| {
+                    pool.seen.is_none() || pool.mode() == Some(Mode::Disabled) || pool.free() >= units
+                })
+        };
+        let resumes = held_is_part
+            && self.obstacle(&shape, Some(uid)).is_none()
+            && shape.demand.iter().all(|(key, amount)| fits(key, amount.units()));
+        if resumes {
+            self.start_grant(uid, id, &shape);
+        }
+        resumes
+    }
+
+    /// The plan holds: reveal when all of it is durable.
+    pub(super) fn advance_grant(&mut self, uid: &Uid) {
+        let now = self.now.tick;
+        let Some(request) = self.requests.get_mut(uid) else { return };
+        if let Phase::Taking(plan) = &request.phase {
+            if !plan.is_durable() {
+                return;
+            }
+            request.phase = Phase::Revealing(plan.clone(), Sending::new(now));
+        }
+        let Phase::Revealing(_, sending) = &mut request.phase else { return };
+        if sending.refused_since.is_some_and(|since| now.since(since) >= REVEAL_REFUSED_FOR)
+            && sending.state != Sent::Flying
+        {
+            self.stop_grant(uid, Why::RevealRefused);
+            return;
+        }
+        match sending.state {
+            Sent::Flying => {}
+            Sent::Doubtful => self.want_read(uid),
+            Sent::Due(at) if at > now => self.timers.set(at, Timer::Request(uid.clone())),
+            Sent::Due(_) => {
+                sending.state = Sent::Flying;
+                self.send_reveal(uid);
+            }
+        }
+    }
+
+    fn send_reveal(&mut self, uid: &Uid) {
+        let Some(request) = self.requests.get(uid) else { return };
+        let Phase::Revealing(plan, _) = &request.phase else { return };
+        let mut leases = Vec::with_capacity(plan.items.len());
+        let mut finalizer = false;
+        for (key, item) in &plan.items {
+            let Item::Lease { amount, durable: Some((pool_uid, token)) } = item else { continue };
+            let (pool, pool_uid) = (key.clone(), pool_uid.clone());
+            leases.push(GrantedLease { pool, pool_uid, amount: *amount, token: *token });
+            let policy = self.pools.get(key).and_then(Pool::spec).map(|spec| spec.release);
+            finalizer |= policy == Some(ReleasePolicy::Confirmed);
+        }
+        let reveal = Reveal {
+            text: Arc::clone(&plan.text),
+            labels: plan.labels.clone(),
+            attempt: plan.attempt,
+            leases,
+            finalizer,
+        };
+        let action = PodAction::Reveal(Box::new(reveal));
+        self.patch(uid, action);
+    }
+
+    pub(super) fn patch(&mut self, uid: &Uid, action: PodAction) {
+        let Some(request) = self.requests.get(uid) else { return };
+        self.effects.push_back(Effect::Patch(Box::new(PodPatch {
+            uid: uid.clone(),
+            namespace: request.view.namespace.clone(),
+            name: request.view.name.clone(),
+            action,
+        })));
+    }
+
+    /// Takes back what was queued for a request and never sent.
+    pub(super) fn withdraw(&mut self, uid: &Uid) {
+        let Some(plan) = self.requests.get(uid).and_then(Request::plan) else { return };
+        let keys: Vec<PoolKey> = plan.items.keys().cloned().collect();
+        for key in keys {
+            if let Some(pool) = self.pools.get_mut(&key) {
+                pool.withdraw(uid);
+            }
+            self.touch(&key);
+        }
+    }
+
+    /// Ends a grant, or a wait, that is not to go on.
+    pub(super) fn stop_grant(&mut self, uid: &Uid, why: Why) {
+        self.withdraw(uid);
+        let Some(request) = self.requests.get(uid) else { return };
+        let may_be_durable = self.has_current_entries(uid)
+            || self.pools_of(request).any(|pool| pool.may_write(uid))
+            || matches!(request.phase, Phase::Revealing(..));
+        if may_be_durable || matches!(why, Why::TimedOut | Why::Fence) {
+            self.begin_abort(uid, why);
+        } else {
+            self.set_waiting(uid);
+            self.dirty_requests.insert(uid.clone());
+        }
+    }
+
+    fn pools_of<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = &'a Pool> {
+        let planned = request.plan().into_iter().flat_map(|plan| plan.items.keys());
+        planned.chain(&request.held).filter_map(|key| self.pools.get(key))
+    }
+
+    /// Some durable lease of it belongs to its current attempt.
+    pub(super) fn has_current_entries(&self, uid: &Uid) -> bool {
+        let Some(request) = self.requests.get(uid) else { return false };
+        request.held.iter().any(|key| {
+            let entry = self.pools.get(key).and_then(|pool| pool.entries.get(uid));
+            entry.is_some_and(|entry| Some(entry.attempt) >= request.view.attempt)
+        })
+    }
+
+    /// Raises the attempt: from then on every older lease and reveal is void.
+    pub(super) fn begin_abort(&mut self, uid: &Uid, why: Why) {
+        let now = self.now.tick;
+        let Some(request) = self.requests.get(uid) else { return };
+        let Some(from) = request.view.attempt else { return };
+        let highest = request.held.iter().filter_map(|key| {
+            let entry = self.pools.get(key)?.entries.get(uid)?;
+            matches!(entry.attempt, Attempt::Number(_)).then_some(entry.attempt)
+        });
+        let above = highest.fold(from, Attempt::max);
+        let to = match why {
+            Why::TimedOut => Some(Attempt::TimedOut),
+            Why::Edited | Why::Deleting | Why::LostFit | Why::Fence | Why::RevealRefused => above.next(),
+        };
+        let Some(to) = to.filter(|to| *to > from) else { return };
+        let place = request.place.shape().map(|id| Place::Aside(id, Cause::Unsettled));
+        if let Some(request) = self.requests.get_mut(uid) {
+            let message = match &request.phase {
+                Phase::Revealing(_, sending) => Arc::clone(&sending.message),
+                Phase::Waiting | Phase::Taking(_) | Phase::Aborting(_) | Phase::Held => "".into(),
+            };
+            let sending = Sending { message, ..Sending::new(now) };
+            request.phase = Phase::Aborting(Abort { from, to, why, sending });
+        }
+        if let Some(place) = place {
+            self.move_to(uid, place);
+        }
+        self.send_abort(uid);
+    }
+
+    pub(super) fn send_abort(&mut self, uid: &Uid) {
+        let now = self.now.tick;
+        let Some(request) = self.requests.get_mut(uid) else { return };
+        let Some(gate) = request.view.gates.ours else { return };
+        let from = request.view.text.attempt.clone();
+        let Phase::Aborting(abort) = &mut request.phase else { return };
+        match abort.sending.state {
+            Sent::Flying => {}
+            Sent::Doubtful => self.want_read(uid),
+            Sent::Due(at) if at > now => self.timers.set(at, Timer::Request(uid.clone())),
+            Sent::Due(_) => {
+                abort.sending.state = Sent::Flying;
+                let to = abort.to;
+                self.patch(uid, PodAction::Bump { from, gate, to });
+            }
+        }
+    }
+
+    /// The attempt was raised, by us or by somebody else.
+    pub(super) fn abort_done(&mut self, uid: &Uid) {
+        self.stats.aborts = self.stats.aborts.saturating_add(1);
+        if self.fence_bumps.remove(uid) {
+            self.touch_fences();
+        }
+        let until = self.now.tick.after(REVEAL_REFUSED_PARK);
+        let Some(request) = self.requests.get_mut(uid) else { return };
+        if let Phase::Aborting(abort) = &request.phase
+            && abort.why == Why::RevealRefused
+        {
+            request.aside_until = Some((until, Cause::RevealRefused(Arc::clone(&abort.sending.message))));
+            self.timers.set(until, Timer::Request(uid.clone()));
+        }
+        request.phase = Phase::Waiting;
+        self.dirty_requests.insert(uid.clone());
+    }
+
+    /// Leases of attempts that can never be revealed any more are removed.
+    pub(super) fn collect_void_entries(&mut self, uid: &Uid) {
+        let Some(request) = self.requests.get(uid) else { return };
+        let Some(attempt) = request.view.attempt else { return };
+        let void: Vec<PoolKey> = request
+            .held
+            .iter()
+            .filter(|key| {
+                let entry = self.pools.get(key).and_then(|pool| pool.entries.get(uid));
+                entry.is_some_and(|entry| entry.attempt < attempt)
+            })
+            .cloned()
+            .collect();
+        for key in void {
+            if self.pools.get_mut(&key).is_some_and(|pool| pool.remove(uid)) {
+                self.stats.releases_void = self.stats.releases_void.saturating_add(1);
+                self.touch(&key);
+            }
+        }
+    }
+
+    /// A lease of an attempt above the request's: the annotation was lowered by hand, or the pod's
+    /// past was restored. The attempt is raised above it.
+    pub(super) fn abort_entries_of_unknown_attempt(&mut self, uid: &Uid) -> bool {
+        let Some(request) = self.requests.get(uid) else { return false };
+        let Some(attempt) = request.view.attempt else { return false };
+        let above = request.held.iter().any(|key| {
+            let entry = self.pools.get(key).and_then(|pool| pool.entries.get(uid));
+            entry.is_some_and(|entry| entry.attempt > attempt)
+        });
+        if above {
+            self.begin_abort(uid, Why::LostFit);
+        }
+        above
+    }
+
+    fn wants(request: &Request) -> Option<&Wants> {
+        match &request.view.ask {
+            Ask::Wants(wants) => Some(wants),
+            Ask::Bad(_) => None,
+        }
+    }
+
+    /// It waited as long as it was willing to, and is to give up then.
+    pub(super) fn timed_out(&self, request: &Request) -> bool {
+        let Some(wants) = Self::wants(request) else { return false };
+        let waited = self.now.server.since(request.view.arrival);
+        wants.fail_on_timeout && wants.timeout.is_some_and(|timeout| waited >= timeout)
+    }
+
+    /// Comes back when the request's patience ends; says so, or fails the pod.
+    pub(super) fn set_timeout_timer(&mut self, uid: &Uid) {
+        let Some(request) = self.requests.get(uid) else { return };
+        if request.view.attempt == Some(Attempt::TimedOut) {
+            self.fail_timed_out(uid);
+            return;
+        }
+        let Some(timeout) = Self::wants(request).and_then(|wants| wants.timeout) else { return };
+        let waited = self.now.server.since(request.view.arrival);
+        if waited < timeout {
+            let left = Span(timeout.0.saturating_sub(waited.0).saturating_add(1));
+            self.timers.set(self.now.tick.after(left), Timer::Request(uid.clone()));
+        } else if !request.timeout_told {
+            self.tell_timeout(uid);
+        }
+    }
+
+    fn fail_timed_out(&mut self, uid: &Uid) {
+        let message: Arc<str> = self.explain_timeout(uid).into();
+        self.side_patch(uid, PodAction::Fail { message });
+    }
+
+    /// Puts the label back by which the watch selects.
+    pub(super) fn relabel(&mut self, uid: &Uid) {
+        if self.requests.get(uid).is_some_and(|request| !request.view.managed) {
+            self.side_patch(uid, PodAction::Label);
+        }
+    }
+
+    /// A patch beside the grant, one at a time for each request.
+    pub(super) fn side_patch(&mut self, uid: &Uid, action: PodAction) {
+        let now = self.now.tick;
+        let Some(request) = self.requests.get_mut(uid) else { return };
+        if request.side_patch {
+            return;
+        }
+        if request.side_patch_after > now {
+            self.timers.set(request.side_patch_after, Timer::Request(uid.clone()));
+            return;
+        }
+        request.side_patch = true;
+        self.patch(uid, action);
+    }
+}

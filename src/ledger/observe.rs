@@ -1,0 +1,307 @@
+//! Taking in what is shown: versions of pools and requests, from watches, reads and answers alike.
+//!
+//! Decides nothing. A version that is not newer than the last one is ignored; whatever is new marks
+//! what has to be looked at. Only a listing may take a pool back to an older version (a restored
+//! backup), and then the pool is fenced again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::book::{Ledger, Stranger};
+use super::bounds::{NOTICE_AFTER, RECHECK_EVERY, REQUESTS_MAX};
+use super::end::{End, Gone, judge};
+use super::ids::{Name, PoolKey, PoolKind, Uid};
+use super::object::PoolObject;
+use super::pool::{Entry, Fence, Former};
+use super::request::Request;
+use super::timers::Timer;
+use super::view::RequestView;
+
+impl Ledger {
+    pub(super) fn pool_seen(&mut self, object: PoolObject) {
+        let known = self.pools.get(&object.key).and_then(|pool| pool.seen.as_ref());
+        if known.is_some_and(|seen| object.version <= seen.version) {
+            return;
+        }
+        self.take_pool(object);
+    }
+
+    /// Makes this version of a pool the one that is known.
+    fn take_pool(&mut self, object: PoolObject) {
+        let key = object.key.clone();
+        let pool = self.pools.entry(key.clone()).or_default();
+        let same = pool.seen.as_ref().is_some_and(|seen| seen.uid == object.uid);
+        let shape_changed = !same
+            || pool.spec().map(|spec| &spec.family) != object.spec.read().map(|spec| &spec.family);
+        if !same {
+            self.begin_incarnation(&key);
+        }
+        self.index_entries(&key, &object);
+        let Some(pool) = self.pools.get_mut(&key) else { return };
+        let news = pool.seen.as_ref().is_none_or(|seen| {
+            seen.generation != object.generation
+                || seen.deleting != object.deleting
+                || seen.released != object.released
+                || seen.spec != object.spec
+        });
+        let was_fenced = pool.status().is_some_and(|status| status.fenced);
+        let is_fenced = object.status.read().is_some_and(|status| status.fenced);
+        pool.seen = Some(object);
+        if is_fenced {
+            pool.fence = Fence::Done;
+        } else if was_fenced || pool.fence == Fence::Done {
+            pool.fence = Fence::Needed;
+        }
+        pool.recount();
+        if shape_changed {
+            self.unresolve_namers(&key);
+        }
+        if news || shape_changed {
+            self.touch_namers(&key);
+            self.touch_holders(&key);
+        }
+        self.touch(&key);
+        self.touch_family(&key);
+    }
+
+    /// A new object serves the key: nothing that was queued or flying concerns it.
+    fn begin_incarnation(&mut self, key: &PoolKey) {
+        let Some(pool) = self.pools.get_mut(key) else { return };
+        let adds = std::mem::take(&mut pool.adds);
+        let flown = pool.flight.take().map(|flight| flight.adds).unwrap_or_default();
+        pool.removes.clear();
+        pool.absence_wanted.clear();
+        pool.absence_asked.clear();
+        pool.conflict_base = None;
+        pool.fence = Fence::Needed;
+        pool.open_wanted = false;
+        pool.refusals = 0;
+        pool.refusal = None;
+        pool.idle_since = None;
+        self.dirty_requests.extend(adds.into_keys().chain(flown.into_keys()));
+        self.touch_namers(key);
+    }
+
+    /// Brings the index of holders in step with the status shown.
+    fn index_entries(&mut self, key: &PoolKey, object: &PoolObject) {
+        let Some(status) = object.status.read() else { return };
+        let Some(pool) = self.pools.get_mut(key) else { return };
+        let mut entries = BTreeMap::new();
+        let mut placed = BTreeMap::new();
+        for lease in status.entries() {
+            let entry = Entry { amount: lease.amount, token: lease.token, attempt: lease.attempt };
+            entries.entry(lease.uid.clone()).or_insert(entry);
+            if !pool.entries.contains_key(&lease.uid) {
+                placed.insert(lease.uid.clone(), (lease.namespace.clone(), lease.name.clone()));
+            }
+        }
+        let old = std::mem::replace(&mut pool.entries, entries);
+        pool.removes.retain(|uid, entry| pool.entries.get(uid) == Some(entry));
+        let mut changed: Vec<Uid> = placed.keys().cloned().collect();
+        changed.extend(old.iter().filter(|(uid, was)| pool.entries.get(*uid) != Some(*was)).map(|it| it.0.clone()));
+        let left: Vec<&Uid> = old.keys().filter(|uid| !pool.entries.contains_key(*uid)).collect();
+        for uid in left {
+            self.forget_entry(key, uid);
+        }
+        for (uid, (namespace, name)) in placed {
+            self.note_entry(key, &uid, namespace, name);
+        }
+        self.dirty_requests.extend(changed);
+    }
+
+    fn note_entry(&mut self, key: &PoolKey, uid: &Uid, namespace: Name, name: Name) {
+        if let Some(request) = self.requests.get_mut(uid) {
+            request.held.insert(key.clone());
+            return;
+        }
+        let stranger = self.strangers.entry(uid.clone()).or_insert_with(|| Stranger {
+            namespace,
+            name,
+            pools: BTreeSet::new(),
+            reading: false,
+            read_after: super::time::Tick(0),
+            read_failures: 0,
+            gone_since: None,
+        });
+        stranger.pools.insert(key.clone());
+        self.dirty_requests.insert(uid.clone());
+    }
+
+    fn forget_entry(&mut self, key: &PoolKey, uid: &Uid) {
+        if let Some(request) = self.requests.get_mut(uid) {
+            request.held.remove(key);
+            request.seen_alive = false;
+            request.read_after = self.now.tick;
+        }
+        if let Some(stranger) = self.strangers.get_mut(uid) {
+            stranger.pools.remove(key);
+            if stranger.pools.is_empty() {
+                self.strangers.remove(uid);
+            }
+        }
+    }
+
+    pub(super) fn pool_deleted(&mut self, last: PoolObject) {
+        let Some(pool) = self.pools.get_mut(&last.key) else { return };
+        if pool.seen.as_ref().is_some_and(|seen| seen.uid != last.uid) {
+            return;
+        }
+        let former = last.status.read().map(|status| Former {
+            narrow: status.fenced && !status.open,
+            entries: status.entries().map(|lease| (lease.uid.clone(), lease.attempt)).collect(),
+        });
+        self.drop_pool(&last.key.clone(), former);
+    }
+
+    /// No object serves the key any more.
+    pub(super) fn drop_pool(&mut self, key: &PoolKey, former: Option<Former>) {
+        self.begin_incarnation(key);
+        let Some(pool) = self.pools.get_mut(key) else { return };
+        if pool.seen.take().is_none() {
+            return;
+        }
+        pool.former = former;
+        let entries = std::mem::take(&mut pool.entries);
+        pool.recount();
+        for uid in entries.into_keys() {
+            self.forget_entry(key, &uid);
+            self.dirty_requests.insert(uid);
+        }
+        self.unresolve_namers(key);
+        self.touch_namers(key);
+        self.touch(key);
+        self.touch_family(key);
+    }
+
+    pub(super) fn pools_listed(
+        &mut self,
+        kind: PoolKind,
+        scope: Option<&Name>,
+        objects: Vec<PoolObject>,
+    ) {
+        let present: BTreeSet<PoolKey> = objects.iter().map(|object| object.key.clone()).collect();
+        let gone: Vec<PoolKey> = self
+            .pools
+            .iter()
+            .filter(|(key, pool)| key.kind == kind && pool.seen.is_some() && !present.contains(key))
+            .filter(|(key, _)| scope.is_none_or(|scope| key.namespace == *scope))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in gone {
+            self.drop_pool(&key, None);
+        }
+        for object in objects {
+            let seen = self.pools.get(&object.key).and_then(|pool| pool.seen.as_ref());
+            // A list is consistent: an older version than the one known means the server's past was
+            // restored, and whatever it says now is all there is.
+            if seen.is_some_and(|seen| object.version < seen.version) {
+                self.drop_pool(&object.key.clone(), None);
+            }
+            self.pool_seen(object);
+        }
+    }
+
+    pub(super) fn request_seen(&mut self, view: RequestView) {
+        let uid = view.uid.clone();
+        if let Some(request) = self.requests.get_mut(&uid) {
+            if view.version > request.lost_at {
+                request.unwatched = false;
+                request.final_state_seen = false;
+            }
+            if view.version > request.view.version {
+                request.view = view;
+                self.dirty_requests.insert(uid);
+            }
+            return;
+        }
+        if self.requests.len() >= REQUESTS_MAX {
+            self.stats.requests_beyond_bound = self.stats.requests_beyond_bound.saturating_add(1);
+            return;
+        }
+        let mut request = Request::new(view, self.now.tick);
+        if let Some(stranger) = self.strangers.remove(&uid) {
+            request.held = stranger.pools;
+            self.reads_wanted.remove(&uid);
+        }
+        if !request.view.is_revealed() {
+            self.timers.set(self.now.tick.after(NOTICE_AFTER), Timer::Notice(uid.clone()));
+        }
+        self.requests.insert(uid.clone(), request);
+        self.dirty_requests.insert(uid);
+    }
+
+    /// A list may be older than what the watch has shown since: one it brings that is not known may be
+    /// gone already, so it counts as unwatched until the watch shows it or a live read finds it.
+    pub(super) fn request_listed(&mut self, view: RequestView) {
+        let uid = view.uid.clone();
+        let known = self.requests.contains_key(&uid);
+        self.request_seen(view);
+        if let Some(request) = self.requests.get_mut(&uid)
+            && !known
+        {
+            request.unwatched = true;
+            request.read_after = self.now.tick.after(RECHECK_EVERY);
+        }
+    }
+
+    pub(super) fn request_vanished(&mut self, view: RequestView) {
+        let uid = view.uid.clone();
+        let known = self.requests.contains_key(&uid) || self.strangers.contains_key(&uid);
+        if !known && judge(&view, Some(Gone::Watched)) == End::Confirmed {
+            return;
+        }
+        self.request_seen(view);
+        if let Some(request) = self.requests.get_mut(&uid) {
+            request.unwatched = true;
+            request.lost_at = request.view.version;
+            request.final_state_seen = true;
+            request.read_after = self.now.tick;
+            self.dirty_requests.insert(uid);
+        }
+    }
+
+    pub(super) fn requests_relisted(&mut self, scope: Option<&Name>, present: &BTreeSet<Uid>) {
+        for (uid, request) in &mut self.requests {
+            let listed = scope.is_none_or(|scope| request.view.namespace == *scope);
+            if listed && !present.contains(uid) && request.gone.is_none() {
+                request.unwatched = true;
+                request.lost_at = request.view.version;
+                request.read_after = self.now.tick;
+                self.dirty_requests.insert(uid.clone());
+            }
+        }
+    }
+
+    /// A live read proved that the request is gone.
+    pub(super) fn request_is_gone(&mut self, uid: &Uid) {
+        if let Some(request) = self.requests.get_mut(uid) {
+            let how = if request.final_state_seen { Gone::Watched } else { Gone::Missed };
+            request.gone.get_or_insert(how);
+            self.dirty_requests.insert(uid.clone());
+        }
+        if let Some(stranger) = self.strangers.get_mut(uid) {
+            stranger.gone_since.get_or_insert(self.now.tick);
+            self.dirty_requests.insert(uid.clone());
+        }
+    }
+
+    pub(super) fn namespace_seen(&mut self, name: Name, labels: Option<BTreeMap<Name, Name>>) {
+        match labels {
+            Some(labels) => self.namespaces.insert(name, labels),
+            None => self.namespaces.remove(&name),
+        };
+        self.dirty_pools.extend(self.pools.keys().cloned());
+    }
+
+    pub(super) fn guards_seen(&mut self, installed: bool) {
+        if self.guarded.replace(installed) != Some(installed) {
+            self.write_pools.extend(self.pools.keys().cloned());
+        }
+    }
+
+    /// Everybody who holds this pool is looked at again.
+    fn touch_holders(&mut self, key: &PoolKey) {
+        if let Some(pool) = self.pools.get(key) {
+            self.dirty_requests.extend(pool.entries.keys().cloned());
+        }
+    }
+}

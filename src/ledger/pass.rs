@@ -1,0 +1,170 @@
+//! Who can go: one walk over the heads of the queues, in order, filling all free slots.
+//!
+//! The order is total, partial takes never wait, and a blocked request reserves in its place in the
+//! order: so nobody starves within a priority and nothing deadlocks (docs/design.md, section 4).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::book::Ledger;
+use super::bounds::LOCK_RESERVE_AFTER;
+use super::cause::Cause;
+use super::ids::{Amount, PoolKey, PoolKind, Uid, Units};
+use super::object::{Mode, Order};
+use super::pool::{Fence, Pool};
+use super::queue::{Rank, Shape, ShapeId};
+
+/// Room left in each pool during one pass, reservations taken off.
+type Room = BTreeMap<PoolKey, Units>;
+
+impl Ledger {
+    /// Grants whatever can go, among everybody a change in these pools can concern.
+    pub(super) fn pass(&mut self, pools: &BTreeSet<PoolKey>) {
+        let mut room = Room::new();
+        let mut heads: BTreeSet<(Rank, ShapeId)> = BTreeSet::new();
+        for id in self.queues.connected(pools) {
+            let head = self.queues.line(id).and_then(|line| line.queue.first());
+            heads.extend(head.map(|rank| (rank.clone(), id)));
+        }
+        while let Some((rank, id)) = heads.pop_first() {
+            let Some(shape) = self.queues.line(id).map(|line| Arc::clone(&line.shape)) else { continue };
+            if self.obstacle(&shape, None).is_some() {
+                continue;
+            }
+            match self.blocked_by(&shape, &room) {
+                None => {
+                    for (key, amount) in self.takes(&shape) {
+                        let left = self.room(&room, key).saturating_sub(amount.units());
+                        room.insert(key.clone(), left);
+                    }
+                    self.start_grant(&rank.uid, id, &shape);
+                    let head = self.queues.line(id).and_then(|line| line.queue.first());
+                    heads.extend(head.map(|rank| (rank.clone(), id)));
+                }
+                Some(lacking) => self.reserve(&shape, &rank, &lacking, &mut room),
+            }
+        }
+    }
+
+    /// The parts of a shape that take room: not what is absent or disabled.
+    fn takes<'a>(&self, shape: &'a Shape) -> Vec<(&'a PoolKey, Amount)> {
+        let counts = |key: &PoolKey| {
+            self.pools
+                .get(key)
+                .is_some_and(|pool| pool.seen.is_some() && pool.mode() != Some(Mode::Disabled))
+        };
+        shape.demand.iter().filter(|(key, _)| counts(key)).map(|(key, amount)| (key, *amount)).collect()
+    }
+
+    fn room(&self, room: &Room, key: &PoolKey) -> Units {
+        match room.get(key) {
+            Some(units) => *units,
+            None => self.pools.get(key).map_or(0, Pool::free),
+        }
+    }
+
+    /// The pools that lack room for a shape; `None` when it can go.
+    fn blocked_by(&self, shape: &Shape, room: &Room) -> Option<Vec<PoolKey>> {
+        let lacking: Vec<PoolKey> = self
+            .takes(shape)
+            .into_iter()
+            .filter(|(key, amount)| self.room(room, key) < amount.units())
+            .map(|(key, _)| key.clone())
+            .collect();
+        (!lacking.is_empty()).then_some(lacking)
+    }
+
+    /// What a blocked request keeps from those behind it.
+    fn reserve(&self, shape: &Shape, rank: &Rank, lacking: &[PoolKey], room: &mut Room) {
+        let waited = self.now.server.since(rank.arrival);
+        for (key, amount) in self.takes(shape) {
+            let Some(spec) = self.pools.get(key).and_then(Pool::spec) else { continue };
+            let left = self.room(room, key);
+            let exclusive_waits_here = amount == Amount::Exclusive && lacking.contains(key);
+            let keeps = match (spec.order, key.kind) {
+                (Order::Strict, _) => left,
+                (Order::Backfill { .. }, PoolKind::Lock) if exclusive_waits_here => left,
+                (Order::Backfill { .. }, PoolKind::Lock) if waited >= LOCK_RESERVE_AFTER => amount.units(),
+                (Order::Backfill { reserve_after }, PoolKind::Limit) if waited >= reserve_after => {
+                    amount.units()
+                }
+                (Order::Backfill { .. }, _) => 0,
+            };
+            room.insert(key.clone(), left.saturating_sub(keeps));
+        }
+    }
+
+    /// Why no request of this shape can be granted now, whatever room there is. Such requests stand
+    /// in no queue's way: they reserve nothing. `resuming` already has a lease to its name.
+    pub(super) fn obstacle(&self, shape: &Shape, resuming: Option<&Uid>) -> Option<Cause> {
+        let mut first = None;
+        for (key, amount) in &shape.demand {
+            let cause = match self.pools.get(key) {
+                Some(pool) if pool.seen.is_some() => {
+                    self.pool_obstacle(shape, key, *amount, pool, resuming)
+                }
+                _ => self.absence_obstacle(shape, key),
+            };
+            if let Some(cause) = cause {
+                if cause.needs_attention() {
+                    return Some(cause);
+                }
+                first.get_or_insert(cause);
+            }
+        }
+        first
+    }
+
+    fn absence_obstacle(&self, shape: &Shape, key: &PoolKey) -> Option<Cause> {
+        if let Some((family, worker)) = key.parent()
+            && self.family_of(&family).is_some()
+        {
+            return Some(self.child_cause(&family, &worker, key));
+        }
+        (!shape.ignore_missing).then(|| Cause::NotFound(key.clone()))
+    }
+
+    fn pool_obstacle(
+        &self,
+        shape: &Shape,
+        key: &PoolKey,
+        amount: Amount,
+        pool: &Pool,
+        resuming: Option<&Uid>,
+    ) -> Option<Cause> {
+        if pool.quarantine().is_some() {
+            return Some(Cause::Quarantined(key.clone()));
+        }
+        let spec = pool.spec()?;
+        let has_lease = resuming.is_some_and(|uid| pool.entries.contains_key(uid));
+        if !spec.admits.admits(&key.namespace, &shape.namespace, &self.namespaces) {
+            return Some(Cause::Forbidden(key.clone()));
+        }
+        if pool.seen.as_ref().is_some_and(|seen| seen.deleting) || pool.child_write {
+            return Some(Cause::Deleting(key.clone()));
+        }
+        if spec.family.is_some() {
+            return Some(Cause::ChildPending(key.clone()));
+        }
+        match spec.mode {
+            Mode::Disabled => return None,
+            Mode::Paused if !has_lease => return Some(Cause::Paused(key.clone())),
+            Mode::Paused | Mode::Active => {}
+        }
+        if amount.units() > spec.capacity {
+            return Some(Cause::ExceedsLimit(key.clone()));
+        }
+        if pool.fence != Fence::Done {
+            return Some(Cause::NotFenced(key.clone()));
+        }
+        if !has_lease && !pool.has_lease_room() {
+            return Some(Cause::LeasesFull(key.clone()));
+        }
+        None
+    }
+
+    /// Reveals that rely on this pool being Disabled are still good.
+    pub(super) fn serves_open(&self, pool: &Pool) -> bool {
+        pool.seen.is_some() && pool.mode() == Some(Mode::Disabled)
+    }
+}

@@ -1,0 +1,291 @@
+//! One pool as the ledger follows it: its last durable state, what is to be written, and what is
+//! being written. Room is counted here and nowhere else.
+//!
+//! Never counts from memory alone: `entries` is always the index of a status the server has
+//! acknowledged or shown, and `planned` adds what is queued or flying on top of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::bounds::{BATCH_CHANGES_MAX, LEASES_MAX, STATUS_SCHEMA};
+use super::ids::{Amount, Attempt, Batch, Name, Token, Uid, Units, Version};
+use super::object::{Mode, PoolObject, PoolSpec, PoolStatus};
+use super::time::Tick;
+
+/// A pool and its state.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Pool {
+    /// Last version acknowledged or shown; `None` while no object serves the key.
+    pub(super) seen: Option<PoolObject>,
+    /// Index of the leases and adopted holders in `seen`.
+    pub(super) entries: BTreeMap<Uid, Entry>,
+    /// Grants and adoptions to be written.
+    pub(super) adds: BTreeMap<Uid, Add>,
+    /// Releases to be written, each of the very entry it was decided for.
+    pub(super) removes: BTreeMap<Uid, Entry>,
+    /// The write under way.
+    pub(super) flight: Option<Flight>,
+    /// Units of entries, adds and flight, less what is being removed.
+    pub(super) planned: Units,
+    /// Holders likewise.
+    pub(super) planned_count: usize,
+    /// A request waits for `open` to be written.
+    pub(super) open_wanted: bool,
+    /// Requests that rely on nothing serving this key; a live read has to say so.
+    pub(super) absence_wanted: BTreeSet<Uid>,
+    /// Those for which the read under way was begun.
+    pub(super) absence_asked: BTreeSet<Uid>,
+    /// Generation and batch of the last write that met a conflict.
+    pub(super) conflict_base: Option<(i64, Option<Batch>)>,
+    /// The last write failed for an unclear reason: it is read before the next.
+    pub(super) must_read: bool,
+    /// How far the fence of this incarnation has come.
+    pub(super) fence: Fence,
+    /// Final state of the incarnation before, when its deletion was watched.
+    pub(super) former: Option<Former>,
+    /// Requests that name this pool.
+    pub(super) named_by: BTreeSet<Uid>,
+    /// Workers whose derived limits are wanted.
+    pub(super) workers_wanted: BTreeSet<Name>,
+    /// A live read is under way.
+    pub(super) reading: bool,
+    /// A write to it as a derived limit is under way.
+    pub(super) child_write: bool,
+    /// No writes before then.
+    pub(super) hold_until: Tick,
+    /// Writes refused in a row.
+    pub(super) refusals: u32,
+    /// Conflicts in a row in which nothing of ours had changed.
+    pub(super) idle_conflicts: u32,
+    /// Most changes in the next write: halves while writes are refused as invalid.
+    pub(super) batch_max: usize,
+    /// The last refusal, for the condition.
+    pub(super) refusal: Option<Arc<str>>,
+    /// When the last write was applied.
+    pub(super) written_at: Tick,
+    /// Since when a derived limit has had neither holders nor waiters.
+    pub(super) idle_since: Option<Tick>,
+    /// Events about its waiters that were held back.
+    pub(super) events_held_back: u64,
+}
+
+/// One lease or adopted holder of the acknowledged status.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Entry {
+    pub(super) amount: Amount,
+    pub(super) token: Token,
+    pub(super) attempt: Attempt,
+}
+
+/// A lease to be written.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Add {
+    pub(super) amount: Amount,
+    pub(super) attempt: Attempt,
+    /// Set for a holder that runs already: it keeps its token, and counts whether it fits or not.
+    pub(super) adopt: Option<Token>,
+}
+
+/// A status write under way.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Flight {
+    pub(super) batch: Batch,
+    pub(super) base: Version,
+    pub(super) status: PoolStatus,
+    pub(super) adds: BTreeMap<Uid, Add>,
+    pub(super) removes: BTreeMap<Uid, Entry>,
+    pub(super) purpose: Purpose,
+    pub(super) tested: bool,
+    pub(super) resends: u32,
+    /// The answer was lost: the object is being read.
+    pub(super) doubtful: bool,
+}
+
+/// What a write does beside its leases.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Purpose {
+    /// Nothing.
+    Plain,
+    /// Writes the token floor of a new incarnation.
+    Floor,
+    /// Ends the fence: adopts the running holders.
+    Adopt,
+}
+
+/// How far the fence of an incarnation has come (DESIGN 5.4).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Fence {
+    /// Nothing is done yet.
+    Needed,
+    /// The floor is durable; requests are to be listed.
+    ListWanted,
+    /// They are being listed.
+    Listing(u64),
+    /// These attempts are to be raised.
+    Bumping(BTreeMap<Uid, Attempt>),
+    /// Running holders are to be written down.
+    Adopting,
+    /// This incarnation grants.
+    Done,
+}
+
+/// Final state of a deleted incarnation, when its deletion was watched.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Former {
+    /// It was fenced and not open: only its own entries can have reveals under way.
+    pub(super) narrow: bool,
+    pub(super) entries: BTreeMap<Uid, Attempt>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            seen: None,
+            entries: BTreeMap::new(),
+            adds: BTreeMap::new(),
+            removes: BTreeMap::new(),
+            flight: None,
+            planned: 0,
+            planned_count: 0,
+            open_wanted: false,
+            absence_wanted: BTreeSet::new(),
+            absence_asked: BTreeSet::new(),
+            conflict_base: None,
+            must_read: false,
+            fence: Fence::Needed,
+            former: None,
+            named_by: BTreeSet::new(),
+            workers_wanted: BTreeSet::new(),
+            reading: false,
+            child_write: false,
+            hold_until: Tick(0),
+            refusals: 0,
+            idle_conflicts: 0,
+            batch_max: BATCH_CHANGES_MAX,
+            refusal: None,
+            written_at: Tick(0),
+            idle_since: None,
+            events_held_back: 0,
+        }
+    }
+}
+
+impl Pool {
+    pub(super) fn spec(&self) -> Option<&PoolSpec> {
+        self.seen.as_ref()?.spec.read()
+    }
+
+    pub(super) fn status(&self) -> Option<&PoolStatus> {
+        self.seen.as_ref()?.status.read()
+    }
+
+    pub(super) fn mode(&self) -> Option<Mode> {
+        self.spec().map(|spec| spec.mode)
+    }
+
+    /// Its status may be written at all: it is understood, and not of a newer schema.
+    pub(super) fn is_writable(&self) -> bool {
+        self.status().is_some_and(|status| status.schema <= STATUS_SCHEMA)
+    }
+
+    /// Why it cannot be used as it stands.
+    pub(super) fn quarantine(&self) -> Option<Arc<str>> {
+        use super::object::Part;
+        let seen = self.seen.as_ref()?;
+        if let Part::Broken(why) = &seen.spec {
+            return Some(format!("its spec cannot be used: {why}").into());
+        }
+        match &seen.status {
+            Part::Broken(why) => Some(format!("its status cannot be read: {why}").into()),
+            Part::Read(status) if status.schema > STATUS_SCHEMA => Some(
+                format!("its status has schema {}, newer than {STATUS_SCHEMA}", status.schema).into(),
+            ),
+            Part::Read(status) if status.last_token >= Token::MAX => {
+                Some("its tokens are used up: status.lastToken has reached 2^52".into())
+            }
+            Part::Read(_) => None,
+        }
+    }
+
+    /// Units nobody has, or is about to have.
+    pub(super) fn free(&self) -> Units {
+        self.spec().map_or(0, |spec| spec.capacity.saturating_sub(self.planned))
+    }
+
+    /// One more lease fits in the status.
+    pub(super) fn has_lease_room(&self) -> bool {
+        self.planned_count < LEASES_MAX
+    }
+
+    /// Whether this holder is counted here, durably or about to be.
+    pub(super) fn counts(&self, uid: &Uid) -> bool {
+        self.entries.contains_key(uid)
+            || self.adds.contains_key(uid)
+            || self.flight.as_ref().is_some_and(|flight| flight.adds.contains_key(uid))
+    }
+
+    /// A lease for this holder may become durable without anybody deciding anew.
+    pub(super) fn may_write(&self, uid: &Uid) -> bool {
+        self.flight.as_ref().is_some_and(|flight| flight.adds.contains_key(uid))
+    }
+
+    /// Counts anew what is durable, queued and flying.
+    pub(super) fn recount(&mut self) {
+        let mut amounts: BTreeMap<&Uid, Amount> = BTreeMap::new();
+        let flying = self.flight.as_ref();
+        for (uid, entry) in &self.entries {
+            let leaving =
+                self.removes.contains_key(uid)
+                || flying.is_some_and(|flight| flight.removes.contains_key(uid));
+            if !leaving {
+                amounts.insert(uid, entry.amount);
+            }
+        }
+        for (uid, add) in flying.into_iter().flat_map(|flight| &flight.adds).chain(&self.adds) {
+            amounts.entry(uid).or_insert(add.amount);
+        }
+        self.planned_count = amounts.len();
+        self.planned =
+            amounts.values().fold(0, |sum: Units, amount| sum.saturating_add(amount.units()));
+    }
+
+    /// Queues a lease.
+    pub(super) fn add(&mut self, uid: Uid, add: Add) {
+        let counted = self.counts(&uid);
+        self.adds.insert(uid, add);
+        if counted {
+            self.recount();
+        } else {
+            self.planned = self.planned.saturating_add(add.amount.units());
+            self.planned_count = self.planned_count.saturating_add(1);
+        }
+    }
+
+    /// Queues a release of a durable entry; whether that is news.
+    pub(super) fn remove(&mut self, uid: &Uid) -> bool {
+        let Some(entry) = self.entries.get(uid) else { return false };
+        let entry = *entry;
+        let flying = self.flight.as_ref().is_some_and(|flight| flight.removes.contains_key(uid));
+        if flying || self.removes.insert(uid.clone(), entry).is_some() {
+            return false;
+        }
+        if self.adds.contains_key(uid) || self.may_write(uid) {
+            self.recount();
+        } else {
+            self.planned = self.planned.saturating_sub(entry.amount.units());
+            self.planned_count = self.planned_count.saturating_sub(1);
+        }
+        true
+    }
+
+    /// Takes back a queued lease that was never sent.
+    pub(super) fn withdraw(&mut self, uid: &Uid) {
+        let Some(add) = self.adds.remove(uid) else { return };
+        if self.counts(uid) || self.removes.contains_key(uid) {
+            self.recount();
+        } else {
+            self.planned = self.planned.saturating_sub(add.amount.units());
+            self.planned_count = self.planned_count.saturating_sub(1);
+        }
+    }
+}

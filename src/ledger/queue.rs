@@ -1,0 +1,168 @@
+//! Who is next: requests of one shape share one queue, ordered by priority, arrival and uid.
+//!
+//! A shape is everything about a request that decides whether it can be granted: its namespace and
+//! what it takes from which pools. If the first of a shape cannot go, none of the shape can, so a
+//! pass costs the number of shapes and not of waiters. Nothing here grants; see `pass`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::ids::{Amount, Name, PoolKey, Uid};
+use super::request::Place;
+use super::time::Micros;
+
+/// Everything about a request that decides whether it can be granted.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Shape {
+    pub(super) namespace: Name,
+    pub(super) ignore_missing: bool,
+    pub(super) demand: BTreeMap<PoolKey, Amount>,
+}
+
+/// A shape's number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct ShapeId(u64);
+
+/// Place in the order: lower goes first.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Rank {
+    /// Priority, turned round.
+    lowness: i64,
+    pub(super) arrival: Micros,
+    pub(super) uid: Uid,
+}
+
+impl Rank {
+    pub(super) fn new(priority: i32, arrival: Micros, uid: Uid) -> Self {
+        Self { lowness: -i64::from(priority), arrival, uid }
+    }
+}
+
+/// The requests of one shape that wait.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Line {
+    pub(super) shape: Arc<Shape>,
+    pub(super) queue: BTreeSet<Rank>,
+    /// Requests of this shape that stand aside for reasons of their own.
+    pub(super) aside: usize,
+    /// Requests of this shape whose grant is under way.
+    pub(super) granting: usize,
+}
+
+/// All queues.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Queues {
+    next: u64,
+    ids: BTreeMap<Arc<Shape>, ShapeId>,
+    lines: BTreeMap<ShapeId, Line>,
+    by_pool: BTreeMap<PoolKey, BTreeSet<ShapeId>>,
+}
+
+impl Queues {
+    pub(super) fn line(&self, id: ShapeId) -> Option<&Line> {
+        self.lines.get(&id)
+    }
+
+    /// The shapes that take from a pool.
+    pub(super) fn of_pool(&self, pool: &PoolKey) -> impl Iterator<Item = ShapeId> {
+        self.by_pool.get(pool).into_iter().flatten().copied()
+    }
+
+    /// Requests that wait for a pool, those that stand aside included.
+    pub(super) fn waiting(&self, pool: &PoolKey) -> usize {
+        self.of_pool(pool)
+            .filter_map(|id| self.lines.get(&id))
+            .fold(0, |sum, line| sum.saturating_add(line.queue.len()).saturating_add(line.aside))
+    }
+
+    /// Finds a shape's queue, or opens one.
+    pub(super) fn open(&mut self, shape: Shape) -> ShapeId {
+        if let Some(id) = self.ids.get(&shape) {
+            return *id;
+        }
+        let id = ShapeId(self.next);
+        self.next = self.next.wrapping_add(1);
+        let shape = Arc::new(shape);
+        for pool in shape.demand.keys() {
+            self.by_pool.entry(pool.clone()).or_default().insert(id);
+        }
+        self.ids.insert(Arc::clone(&shape), id);
+        self.lines.insert(id, Line { shape, queue: BTreeSet::new(), aside: 0, granting: 0 });
+        id
+    }
+
+    /// Enters a request at its place.
+    pub(super) fn enter(&mut self, place: &Place) {
+        let Some(line) = place.shape().and_then(|id| self.lines.get_mut(&id)) else { return };
+        match place {
+            Place::Queued(_, rank) => {
+                line.queue.insert(rank.clone());
+            }
+            Place::Aside(..) => line.aside = line.aside.saturating_add(1),
+            Place::Granting(_) => line.granting = line.granting.saturating_add(1),
+            Place::Nowhere | Place::Stuck(_) => {}
+        }
+    }
+
+    /// Takes a request out of its place; a queue that nobody stands in is closed.
+    pub(super) fn leave(&mut self, place: &Place) {
+        let Some(id) = place.shape() else { return };
+        let Some(line) = self.lines.get_mut(&id) else { return };
+        match place {
+            Place::Queued(_, rank) => {
+                line.queue.remove(rank);
+            }
+            Place::Aside(..) => line.aside = line.aside.saturating_sub(1),
+            Place::Granting(_) => line.granting = line.granting.saturating_sub(1),
+            Place::Nowhere | Place::Stuck(_) => {}
+        }
+        self.close_if_empty(id);
+    }
+
+    fn close_if_empty(&mut self, id: ShapeId) {
+        let Some(line) = self.lines.get(&id) else { return };
+        if !line.queue.is_empty() || line.aside > 0 || line.granting > 0 {
+            return;
+        }
+        let shape = Arc::clone(&line.shape);
+        for pool in shape.demand.keys() {
+            if let Some(shapes) = self.by_pool.get_mut(pool) {
+                shapes.remove(&id);
+                if shapes.is_empty() {
+                    self.by_pool.remove(pool);
+                }
+            }
+        }
+        self.ids.remove(&shape);
+        self.lines.remove(&id);
+    }
+
+    /// Every shape that can be affected by a change in these pools: those that take from them, those
+    /// that share a pool with one of those, and so on.
+    pub(super) fn connected(&self, pools: &BTreeSet<PoolKey>) -> BTreeSet<ShapeId> {
+        let mut shapes = BTreeSet::new();
+        let mut seen: BTreeSet<&PoolKey> = pools.iter().collect();
+        let mut pending: Vec<&PoolKey> = pools.iter().collect();
+        while let Some(pool) = pending.pop() {
+            for id in self.of_pool(pool) {
+                if !shapes.insert(id) {
+                    continue;
+                }
+                let Some(line) = self.lines.get(&id) else { continue };
+                for other in line.shape.demand.keys() {
+                    if seen.insert(other) {
+                        pending.push(other);
+                    }
+                }
+            }
+        }
+        shapes
+    }
+
+    /// How many requests stand before this rank in the queues of a pool.
+    pub(super) fn ahead(&self, pool: &PoolKey, rank: &Rank) -> usize {
+        self.of_pool(pool)
+            .filter_map(|id| self.lines.get(&id))
+            .fold(0, |sum, line| sum.saturating_add(line.queue.range(..rank).count()))
+    }
+}

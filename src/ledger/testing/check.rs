@@ -1,0 +1,173 @@
+//! The checker of the ledger's tests: judges every change by the server's log alone.
+//!
+//! Written against docs/design.md 5.2, not against the ledger. The physical oracle is its heart: what
+//! runs without its gate, summed for each key, never exceeds what the limit allowed when the last of
+//! it was let through.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::*;
+use super::server::{Change, Server};
+
+/// What has been seen so far.
+#[derive(Default)]
+pub(crate) struct Checker {
+    read: usize,
+    last_tokens: BTreeMap<PoolKey, Token>,
+    pools: BTreeMap<PoolKey, PoolObject>,
+    pods: BTreeMap<Uid, RequestView>,
+    /// Whoever was ever revealed, gone or not.
+    revealed: BTreeSet<Uid>,
+    pub(crate) reveals: u64,
+    pub(crate) aborts: u64,
+    pub(crate) adoptions: u64,
+}
+
+impl Checker {
+    /// Judges what is new in the log; the first thing that is wrong.
+    pub(crate) fn check(&mut self, server: &Server) -> Result<(), String> {
+        while let Some(change) = server.log.get(self.read) {
+            self.read += 1;
+            match change {
+                Change::Pool { key, now, before } => self.pool(key, now.as_ref(), before.as_ref())?,
+                Change::Pod { now, before } => self.pod(now.as_ref(), before.as_ref())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn pool(
+        &mut self,
+        key: &PoolKey,
+        now: Option<&PoolObject>,
+        before: Option<&PoolObject>,
+    ) -> Result<(), String> {
+        let Some(now) = now else {
+            self.pools.remove(key);
+            return Ok(());
+        };
+        let new = now.status.read().cloned().unwrap_or_default();
+        let old = before
+            .filter(|it| it.uid == now.uid)
+            .and_then(|it| it.status.read().cloned())
+            .unwrap_or_default();
+        let sum = |leases: &[Lease]| leases.iter().map(|it| u128::from(it.amount.units())).sum::<u128>();
+        let capacity = now.spec.read().map_or(0, |spec| u128::from(spec.capacity));
+        if new != old {
+            let grew = sum(&new.leases) > sum(&old.leases);
+            if grew && sum(&new.leases) + sum(&new.adopted) > capacity {
+                return Err(format!("1: {key} grants {new:?} beyond {capacity}"));
+            }
+        }
+        let last = self.last_tokens.entry(key.clone()).or_default();
+        for lease in &new.leases {
+            let known = old.entries().any(|it| it.uid == lease.uid && it.token == lease.token);
+            let revealed = self.revealed.contains(&lease.uid);
+            if known {
+            } else if revealed {
+                self.adoptions += 1;
+            } else if lease.token <= *last {
+                return Err(format!("5: {key} gives {lease:?} after {last:?}"));
+            }
+            if !known && !revealed && !old.fenced {
+                return Err(format!("fence: {key} grants {lease:?} before it is fenced"));
+            }
+        }
+        *last = (*last).max(new.last_token);
+        for lease in old.entries() {
+            let kept = new.entries().any(|it| it.uid == lease.uid);
+            let pod = self.pods.get(&lease.uid);
+            let runs = pod.is_some_and(|pod| {
+                pod.is_revealed() && pod.progress.phase == PodPhase::Live && !now.released.contains(&pod.uid)
+            });
+            let named = pod.and_then(|pod| pod.granted.as_ref()).is_some_and(|granted| {
+                granted.leases.iter().any(|it| it.pool == *key)
+            });
+            if !kept && runs && named {
+                return Err(format!("4: {key} drops {lease:?} of a running pod"));
+            }
+        }
+        self.pools.insert(key.clone(), now.clone());
+        Ok(())
+    }
+
+    fn pod(&mut self, now: Option<&RequestView>, before: Option<&RequestView>) -> Result<(), String> {
+        let Some(now) = now else {
+            if let Some(before) = before {
+                self.pods.remove(&before.uid);
+            }
+            return Ok(());
+        };
+        let was_gated = before.is_some_and(|before| !before.is_revealed());
+        self.pods.insert(now.uid.clone(), now.clone());
+        if now.is_revealed() {
+            self.revealed.insert(now.uid.clone());
+        }
+        if before.is_some_and(|before| before.attempt < now.attempt) {
+            self.aborts += 1;
+        }
+        if !was_gated || !now.is_revealed() {
+            return Ok(());
+        }
+        let Some(granted) = &now.granted else { return Ok(()) };
+        self.reveals += 1;
+        self.all_or_nothing(now, granted)?;
+        for lease in granted.leases.iter() {
+            self.physical(&lease.pool, now)?;
+        }
+        Ok(())
+    }
+
+    fn all_or_nothing(&self, pod: &RequestView, granted: &Granted) -> Result<(), String> {
+        let Ask::Wants(wants) = &pod.ask else { return Err(format!("3: {pod:?} was revealed")) };
+        for mention in wants.mentions.iter() {
+            let pool = self.pools.get(&mention.pool);
+            let status = pool.and_then(|pool| pool.status.read());
+            let spec = pool.and_then(|pool| pool.spec.read());
+            let counted = status.is_some_and(|status| {
+                status.entries().any(|it| it.uid == pod.uid && it.attempt == granted.attempt)
+            });
+            let open = spec.is_some_and(|spec| spec.mode == Mode::Disabled)
+                && status.is_some_and(|status| status.open);
+            let absent = pool.is_none() && wants.ignore_missing;
+            // A pool that came or was opened after the decision fences before it grants.
+            let unfenced = status.is_some_and(|status| !status.fenced);
+            let gone = pool.is_none();
+            if !(counted || open || absent || unfenced || gone) {
+                return Err(format!("3: {} was revealed without {}", pod.name, mention.pool));
+            }
+        }
+        Ok(())
+    }
+
+    /// What runs under a key, if all of it is governed by the present incarnation, fits.
+    fn physical(&self, key: &PoolKey, newcomer: &RequestView) -> Result<(), String> {
+        let Some(pool) = self.pools.get(key) else { return Ok(()) };
+        let Some(spec) = pool.spec.read() else { return Ok(()) };
+        let newest = newcomer.granted.as_ref().and_then(|granted| {
+            granted.leases.iter().find(|it| it.pool == *key).map(|it| it.pool_uid.clone())
+        });
+        let governed = newest.as_ref() == Some(&pool.uid)
+            && pool.status.read().is_some_and(|status| status.fenced)
+            && spec.mode != Mode::Disabled;
+        if !governed {
+            return Ok(());
+        }
+        let lease_of = |pod: &RequestView| {
+            let granted = pod.granted.as_ref()?;
+            granted.leases.iter().find(|it| it.pool == *key).map(|it| it.amount.units())
+        };
+        let running: u64 = self
+            .pods
+            .values()
+            .filter(|pod| pod.is_revealed() && pod.progress.phase == PodPhase::Live)
+            .filter_map(lease_of)
+            .sum();
+        let entries = pool.status.read().map_or(0, PoolStatus::units);
+        if running > spec.capacity && running > entries {
+            let name = &newcomer.name;
+            return Err(format!("physical: {key} runs {running} of {} with {name}", spec.capacity));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! Builders for the ledger's own tests.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::*;
+
+mod check;
+mod random;
+mod server;
+mod world;
+
+/// A limit's spec with so many slots and the API's defaults.
+pub(crate) fn limit_spec(slots: u64) -> PoolSpec {
+    PoolSpec {
+        capacity: slots,
+        mode: Mode::Active,
+        order: Order::Backfill { reserve_after: Span::seconds(60) },
+        admits: Admits::Same,
+        release: ReleasePolicy::Presumed { settle: Span::seconds(10) },
+        family: None,
+    }
+}
+
+/// A gated pod in namespace `ns` that asks for `slots` (`"gpu=1, db=2"`).
+pub(crate) fn pod(name: &str, slots: &str) -> RequestView {
+    let mentions: Vec<Mention> = slots
+        .split(',')
+        .filter(|entry| !entry.trim().is_empty())
+        .map(|entry| {
+            let (key, amount) = entry.trim().split_once('=').unwrap_or((entry.trim(), "1"));
+            let name = key.replace(':', "--");
+            Mention {
+                pool: PoolKey { kind: PoolKind::Limit, namespace: "ns".into(), name: name.into() },
+                amount: Amount::Slots(amount.parse().unwrap()),
+            }
+        })
+        .collect();
+    RequestView {
+        uid: format!("uid-{name}").into(),
+        namespace: "ns".into(),
+        name: name.into(),
+        version: Version(1),
+        arrival: Micros(1),
+        priority: 0,
+        ask: Ask::Wants(Wants {
+            mentions: mentions.into(),
+            ignore_missing: false,
+            timeout: None,
+            fail_on_timeout: false,
+        }),
+        text: Arc::new(RequestText { slots: Some(slots.into()), ..Default::default() }),
+        labels: Arc::new(BTreeMap::new()),
+        managed: true,
+        attempt: Some(Attempt::Number(0)),
+        gates: Gates { ours: Some(0), others: false },
+        granted: None,
+        deleting: false,
+        finalizer: false,
+        node: None,
+        progress: Progress::default(),
+    }
+}
+
+/// A lock in namespace `ns`.
+pub(crate) fn lock(name: &str) -> PoolKey {
+    PoolKey { kind: PoolKind::Lock, namespace: "ns".into(), name: name.into() }
+}
