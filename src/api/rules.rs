@@ -1,0 +1,125 @@
+//! The rules that the API server itself enforces, in CEL, each with the sentence it stands for.
+//!
+//! They sit at the root of the CRDs, so that they see name, spec and status together, and run on every write
+//! of the object and of its status. With them no bug of ours, no second controller and no hand can make an
+//! over-commit durable: the write is refused with the rule's message. Every field of the status that they
+//! read has a default in the schema, so it is there whenever the status is; `oldSelf` makes a rule skip
+//! creation, where the server drops the status anyway.
+//!
+//! They must stay within the server's cost budget, which counts with the bounds of the schema
+//! (`maxItems`, `maxLength`), not with real sizes: `tests/it/crds.rs` installs them on the newest and the
+//! oldest supported version and has an accept and a refuse case for each.
+
+use kube::core::Rule;
+
+/// A rule of a CRD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchemaRule {
+    /// Short name, for tests and the reference.
+    pub name: &'static str,
+    /// What it demands, as the server says it to whoever breaks it.
+    pub message: &'static str,
+    /// The rule itself.
+    pub cel: &'static str,
+}
+
+/// Every rule; which kind has which is said where the kind is defined.
+pub const ALL: [&SchemaRule; 9] = [
+    &NAME_IS_KEY,
+    &NAME_IS_LOCK_KEY,
+    &SELECTOR_GIVEN,
+    &NO_OVERCOMMIT,
+    &NO_TWO_EXCLUSIVE,
+    &TOKEN_NEVER_BACK,
+    &TOKENS_WITHIN_LAST,
+    &ONE_LEASE_EACH,
+    &BATCH_CHAIN,
+];
+
+impl From<&SchemaRule> for Rule {
+    fn from(rule: &SchemaRule) -> Self {
+        Self::new(rule.cel).message(rule.message)
+    }
+}
+
+/// Limits: the name of a limit is a key, or no pod could ever name it.
+pub const NAME_IS_KEY: SchemaRule = SchemaRule {
+    name: "name-is-key",
+    message: "the name must be a key: segments of a-z and 0-9 with single '-' or '.' between them, joined by '--'",
+    cel: "self.metadata.name.matches('^[a-z0-9]+([-.][a-z0-9]+)*(--[a-z0-9]+([-.][a-z0-9]+)*)*$')",
+};
+
+/// Locks: the same, and the last segment is not one of the modes.
+pub const NAME_IS_LOCK_KEY: SchemaRule = SchemaRule {
+    name: "name-is-lock-key",
+    message: "the name must be a key: segments of a-z and 0-9 with single '-' or '.' between them, joined by '--'; \
+              the last one may not be shared or exclusive",
+    cel: "self.metadata.name.matches('^[a-z0-9]+([-.][a-z0-9]+)*(--[a-z0-9]+([-.][a-z0-9]+)*)*$') \
+          && !self.metadata.name.matches('(^|--)(shared|exclusive)$')",
+};
+
+/// Limits: what is held fits, or nothing was granted: no lease is left, or no token was given out and the
+/// leases did not grow. So adopting holders that do not fit is always possible, and so is shrinking.
+pub const NO_OVERCOMMIT: SchemaRule = SchemaRule {
+    name: "no-overcommit",
+    message: "leases and adopted holders may not exceed spec.slots; while they do, nothing can be granted",
+    cel: "!has(self.status) || self.status.leases.size() == 0 \
+          || self.status.leases.map(l, l.slots).sum() + self.status.adopted.map(l, l.slots).sum() <= self.spec.slots \
+          || (has(oldSelf.status) && self.status.lastToken == oldSelf.status.lastToken \
+          && self.status.leases.map(l, l.slots).sum() <= oldSelf.status.leases.map(l, l.slots).sum())",
+};
+
+/// Locks: an exclusive holder is alone, or nothing was granted, as with limits.
+pub const NO_TWO_EXCLUSIVE: SchemaRule = SchemaRule {
+    name: "no-two-exclusive",
+    message: "an exclusive holder must be the only one, adopted ones counted; while it is not, nothing can be granted",
+    cel: "!has(self.status) || self.status.leases.size() == 0 \
+          || self.status.leases.size() + self.status.adopted.size() == 1 \
+          || (self.status.leases.all(l, l.mode == 'Shared') && self.status.adopted.all(l, l.mode == 'Shared')) \
+          || (has(oldSelf.status) && self.status.lastToken == oldSelf.status.lastToken \
+          && self.status.leases.size() <= oldSelf.status.leases.size() \
+          && self.status.leases.filter(l, l.mode == 'Exclusive').size() \
+          <= oldSelf.status.leases.filter(l, l.mode == 'Exclusive').size())",
+};
+
+/// Both: tokens grow for ever, and nobody wipes a status.
+pub const TOKEN_NEVER_BACK: SchemaRule = SchemaRule {
+    name: "token-never-back",
+    message: "status.lastToken may not go back, nor the status be removed",
+    cel: "!has(oldSelf.status) || (has(self.status) && self.status.lastToken >= oldSelf.status.lastToken)",
+};
+
+/// Both: no lease has a token that was never given out.
+pub const TOKENS_WITHIN_LAST: SchemaRule = SchemaRule {
+    name: "tokens-within-last",
+    message: "a lease's token may not be above status.lastToken",
+    cel: "!has(self.status) || self.status.leases.all(l, l.token <= self.status.lastToken)",
+};
+
+/// Both: a holder is there once, be it as lease or as adopted. Written with a map, which cannot hold a key twice,
+/// because its cost is linear: `distinct()` passes the estimate at installation, and is then cancelled at run time
+/// from some 700 holders on.
+pub const ONE_LEASE_EACH: SchemaRule = SchemaRule {
+    name: "one-lease-each",
+    message: "a holder's uid may stand only once in leases and adopted",
+    cel: "!has(self.status) \
+          || (self.status.leases.map(l, l.uid) + self.status.adopted.map(l, l.uid)) \
+          .transformMapEntry(i, uid, {uid: i}).size() \
+          == self.status.leases.size() + self.status.adopted.size()",
+};
+
+/// Both: a write follows the one it was computed from, also where a restored store counts its versions anew.
+pub const BATCH_CHAIN: SchemaRule = SchemaRule {
+    name: "batch-chain",
+    message: "a new status.batch must name the one before it in status.previousBatch",
+    cel: "!has(oldSelf.status) || oldSelf.status.batch == '' \
+          || (has(self.status) && (self.status.batch == oldSelf.status.batch \
+          || self.status.previousBatch == oldSelf.status.batch))",
+};
+
+/// Both: a selector that is chosen is given.
+pub const SELECTOR_GIVEN: SchemaRule = SchemaRule {
+    name: "selector-given",
+    message: "spec.allowedNamespaces.from: Selector needs a selector",
+    cel: "self.spec.allowedNamespaces.from != 'Selector' || has(self.spec.allowedNamespaces.selector)",
+};

@@ -1,0 +1,263 @@
+//! The cluster as it stood at one revision of a history, with what the checker has to remember of the past.
+//!
+//! Takes versions one by one and says what each changed; judges nothing. Tested through the rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::evidence::{End, has_ended};
+use super::pod::{Pod, is_out_of_service};
+use super::pool::Pool;
+use super::request::{Attempt, Entry};
+use super::version::{Kind, ObjectRef, Version};
+
+/// Everything there is, and was.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    pub(super) places: BTreeMap<ObjectRef, Place>,
+    pub(super) pods: BTreeMap<String, Holder>,
+    /// Nodes that are there and not declared to be off.
+    nodes: BTreeSet<String>,
+}
+
+/// One name of a limit or lock, with all objects that ever had it.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    pub(super) current: Option<Arc<Pool>>,
+    pub(super) incarnations: BTreeMap<String, Incarnation>,
+    /// uid of the incarnation before the present one.
+    pub(super) former: Option<String>,
+    /// Every (holder, token) that a status here ever named.
+    issued: BTreeSet<(String, i64)>,
+    pub(super) highest_token: i64,
+    /// Holders whose end was proven, or who were released by an operator: their leases are gone for good.
+    pub(super) settled: BTreeSet<String>,
+}
+
+/// One object that has, or had, a name.
+#[derive(Debug)]
+pub(super) struct Incarnation {
+    /// Its last version.
+    pub(super) last: Arc<Pool>,
+    pub(super) deleted: bool,
+    /// What each holder last had here.
+    pub(super) held: BTreeMap<String, Held>,
+    /// Holders that an operator ever released here.
+    pub(super) released: BTreeSet<String>,
+}
+
+/// What a holder has, or had.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) entry: Entry,
+    /// Largest capacity while it had it.
+    pub(super) capacity: i64,
+}
+
+/// One pod, from its creation on for ever.
+#[derive(Debug)]
+pub(super) struct Holder {
+    pub(super) last: Arc<Pod>,
+    pub(super) gone: bool,
+    /// Strongest evidence of its end so far; evidence does not go away.
+    pub(super) end: End,
+    /// Its node was gone, or declared to be off, while it was bound to it.
+    pub(super) node_out: bool,
+}
+
+/// What a version changed.
+#[derive(Debug)]
+pub(super) enum Change {
+    Pool(PoolChange),
+    Pod(PodChange),
+    Node,
+}
+
+/// A write of a limit or lock.
+#[derive(Debug)]
+pub(super) struct PoolChange {
+    pub(super) place: ObjectRef,
+    /// The version before, of the same incarnation.
+    pub(super) old: Option<Arc<Pool>>,
+    pub(super) new: Option<Arc<Pool>>,
+    /// Entries whose tokens were never issued before.
+    pub(super) fresh: Vec<Entry>,
+    /// The highest token that was issued before.
+    pub(super) highest_before: i64,
+}
+
+/// A write of a pod.
+#[derive(Debug)]
+pub(super) struct PodChange {
+    pub(super) place: ObjectRef,
+    pub(super) uid: String,
+    pub(super) old: Option<Arc<Pod>>,
+    pub(super) new: Option<Arc<Pod>>,
+}
+
+impl World {
+    /// Takes the next version; says what it changed.
+    pub(super) fn take(&mut self, version: &Version) -> Change {
+        match version.kind {
+            Kind::Limit | Kind::Lock => Change::Pool(self.take_pool(version)),
+            Kind::Pod => Change::Pod(self.take_pod(version)),
+            Kind::Node => {
+                self.take_node(version);
+                Change::Node
+            }
+        }
+    }
+
+    /// The pool that is at this place now.
+    pub(super) fn pool(&self, place: &ObjectRef) -> Option<&Arc<Pool>> {
+        self.places.get(place)?.current.as_ref()
+    }
+
+    /// The object with this uid at this place, be it deleted.
+    pub(super) fn incarnation(&self, place: &ObjectRef, uid: &str) -> Option<&Incarnation> {
+        self.places.get(place)?.incarnations.get(uid)
+    }
+
+    fn take_pool(&mut self, version: &Version) -> PoolChange {
+        let place = version.object_ref();
+        let new = version.object.as_ref().map(|object| Arc::new(Pool::read(version.kind, object)));
+        let fresh = new.as_ref().map_or_else(Vec::new, |pool| self.fresh_entries(&place, pool));
+        let at = self.places.entry(place.clone()).or_default();
+        let old = at.current.take();
+        let same = match (&old, &new) {
+            (Some(old), Some(new)) => old.uid == new.uid,
+            _ => true,
+        };
+        if let Some(before) = &old
+            && (new.is_none() || !same)
+        {
+            at.former = Some(before.uid.clone());
+            if let Some(former) = at.incarnations.get_mut(&before.uid) {
+                former.deleted = true;
+            }
+        }
+        let highest_before = at.highest_token;
+        if let (Some(old), Some(new), true) = (&old, &new, same) {
+            at.settle(&self.pods, old, new);
+        }
+        if let Some(pool) = &new {
+            at.note(pool);
+        }
+        at.current.clone_from(&new);
+        PoolChange {
+            place,
+            old: old.filter(|_| same),
+            new,
+            fresh,
+            highest_before,
+        }
+    }
+
+    /// The entries that carry a token for the first time. A holder that runs already and is found again keeps the
+    /// token of its record, or has 0 when it was never told one.
+    fn fresh_entries(&self, place: &ObjectRef, pool: &Pool) -> Vec<Entry> {
+        let issued = self.places.get(place).map(|it| &it.issued);
+        let is_fresh = |entry: &&Entry| {
+            let seen = issued.is_some_and(|it| it.contains(&(entry.uid.clone(), entry.token)));
+            let runs = self.pods.get(&entry.uid).is_none_or(|pod| !pod.last.gated);
+            let recorded = self
+                .pods
+                .get(&entry.uid)
+                .and_then(|pod| pod.last.record()?.lease_on(place))
+                .is_some_and(|lease| lease.token == entry.token);
+            !seen && !recorded && !(runs && entry.token == 0)
+        };
+        pool.status.entries().filter(is_fresh).cloned().collect()
+    }
+
+    fn take_pod(&mut self, version: &Version) -> PodChange {
+        let read = |object| Arc::new(Pod::read(&version.namespace, &version.name, object));
+        let new = version.object.as_deref().map(read);
+        let old = version.previous.as_deref().map(read).filter(|old| old.uid == version.uid);
+        if let Some(pod) = new.as_ref().or(old.as_ref()) {
+            let holder = self.pods.entry(version.uid.clone()).or_insert_with(|| Holder {
+                last: Arc::clone(pod),
+                gone: false,
+                end: End::Live,
+                node_out: false,
+            });
+            holder.last = Arc::clone(pod);
+            holder.gone = new.is_none();
+            holder.end = holder.end.max(End::judge(pod, holder.gone));
+            holder.node_out |= pod.node.as_ref().is_some_and(|node| !self.nodes.contains(node));
+        }
+        PodChange {
+            place: version.object_ref(),
+            uid: version.uid.clone(),
+            old,
+            new,
+        }
+    }
+
+    fn take_node(&mut self, version: &Version) {
+        let works = version.object.as_ref().is_some_and(|node| !is_out_of_service(node));
+        if works {
+            self.nodes.insert(version.name.clone());
+            return;
+        }
+        self.nodes.remove(&version.name);
+        let bound = |holder: &&mut Holder| holder.last.node.as_deref() == Some(version.name.as_str());
+        for holder in self.pods.values_mut().filter(bound) {
+            holder.node_out = true;
+        }
+    }
+}
+
+impl Place {
+    /// Remembers whose leases went for good.
+    fn settle(&mut self, pods: &BTreeMap<String, Holder>, old: &Pool, new: &Pool) {
+        let released = self.incarnations.get(&new.uid).map(|it| &it.released);
+        for entry in old.status.entries() {
+            let stays = new.status.entry(&entry.uid).is_some();
+            let ended = pods.get(&entry.uid).is_none_or(|holder| has_ended(holder, new));
+            let freed = new.released.contains(&entry.uid)
+                || released.is_some_and(|it| it.contains(&entry.uid));
+            if !stays && (ended || freed) {
+                self.settled.insert(entry.uid.clone());
+            }
+        }
+    }
+
+    /// Remembers what a version says.
+    fn note(&mut self, pool: &Arc<Pool>) {
+        let incarnation = self.incarnations.entry(pool.uid.clone()).or_insert_with(|| Incarnation {
+            last: Arc::clone(pool),
+            deleted: false,
+            held: BTreeMap::new(),
+            released: BTreeSet::new(),
+        });
+        incarnation.last = Arc::clone(pool);
+        incarnation.released.extend(pool.released.iter().cloned());
+        for entry in pool.status.entries() {
+            let held = incarnation.held.entry(entry.uid.clone()).or_insert_with(|| Held {
+                entry: entry.clone(),
+                capacity: pool.slots,
+            });
+            if held.entry.token != entry.token {
+                held.capacity = pool.slots;
+            }
+            held.entry = entry.clone();
+            held.capacity = held.capacity.max(pool.slots);
+            self.issued.insert((entry.uid.clone(), entry.token));
+            self.highest_token = self.highest_token.max(entry.token);
+            self.settled.remove(&entry.uid);
+        }
+    }
+}
+
+impl Holder {
+    /// May run: its gate is gone, and nobody has said that it ended.
+    pub(super) fn is_revealed(&self) -> bool {
+        !self.last.gated
+    }
+
+    /// The attempt that its leases must have to count: that of its record, else its own.
+    pub(super) fn attempt(&self) -> Option<Attempt> {
+        self.last.record().map_or(self.last.attempt, |record| Some(record.attempt))
+    }
+}
