@@ -91,13 +91,17 @@ fn reveals(ledger: &Ledger, findings: &mut Vec<Finding>) {
             let pool = ledger.pools.get(key).and_then(|pool| Some((pool, pool.seen.as_ref()?)));
             let backed = match (item, pool) {
                 (Item::Absent { confirmed }, None) => *confirmed,
-                (Item::Open { .. }, Some((_, seen))) => {
+                (Item::Open { confirmed: false }, _) => false,
+                (Item::Open { confirmed: true }, Some((_, seen))) => {
                     seen.status.read().is_some_and(|status| status.open && !status.fenced)
                         && seen.spec.read().is_some_and(|spec| spec.mode == Mode::Disabled)
                 }
                 (Item::Lease { amount, .. }, Some((_, seen))) => {
-                    let leases = seen.status.read().into_iter().flat_map(|status| &status.leases);
-                    leases.filter(|lease| lease.uid == *uid).any(|lease| {
+                    // An adopted entry counts as much: a fence may have moved all of them there.
+                    let status = seen.status.read();
+                    let entries =
+                        status.into_iter().flat_map(|status| status.leases.iter().chain(&status.adopted));
+                    entries.filter(|lease| lease.uid == *uid).any(|lease| {
                         lease.attempt == plan.attempt && lease.amount == *amount
                     })
                 }

@@ -17,6 +17,7 @@ use super::ids::{Batch, PoolKey, Token, Uid, Units};
 use super::object::{Lease, Mode, PoolStatus};
 use super::pool::{Add, Entry, Fence, Flight, Pool, Purpose};
 use super::request::{Phase, Place};
+use super::time::Tick;
 use super::timers::Timer;
 
 impl Ledger {
@@ -28,9 +29,9 @@ impl Ledger {
             self.timers.set(pool.hold_until, Timer::Pool(key.clone()));
             return;
         }
-        if (pool.must_read || !pool.absence_wanted.is_empty()) && !pool.reading {
+        if (pool.must_read || !pool.witness_wanted.is_empty()) && !pool.reading {
             pool.must_read = false;
-            pool.absence_asked = std::mem::take(&mut pool.absence_wanted);
+            pool.witness_asked = std::mem::take(&mut pool.witness_wanted);
             pool.reading = true;
             self.effects.push_back(Effect::ReadPool(key.clone()));
         }
@@ -253,18 +254,32 @@ impl Ledger {
         }
     }
 
-    /// Whether a status differs from the one before in something that cannot wait.
+    /// Whether a status differs from the one before in something that cannot wait. What only people
+    /// read is written at once if we wrote last (but for a count that merely changed), else every few
+    /// seconds: two controllers that see things differently must not answer each other.
     fn is_worth_writing(&mut self, key: &PoolKey, base: &PoolStatus, next: &PoolStatus) -> bool {
-        let with_old_count = PoolStatus { waiting: base.waiting, ..next.clone() };
-        if with_old_count != *base {
-            return true;
-        }
-        if next.waiting == base.waiting {
+        if next == base {
             return false;
         }
+        let described = PoolStatus {
+            waiting: base.waiting,
+            in_use: base.in_use,
+            observed_generation: base.observed_generation,
+            conditions: base.conditions.clone(),
+            ..next.clone()
+        };
+        if described != *base {
+            return true;
+        }
+        let only_count = PoolStatus { waiting: base.waiting, ..next.clone() } == *base;
+        let crosses_zero = next.waiting == 0 || base.waiting == 0;
+        let ours = base.batch.as_ref().is_some_and(|batch| {
+            let process = batch.as_str().rsplit_once('-').map(|(process, _)| process);
+            process == Some(self.options.process.as_str())
+        });
         let Some(pool) = self.pools.get(key) else { return false };
         let due = pool.written_at.after(WAITING_WRITE_AFTER);
-        if next.waiting == 0 || base.waiting == 0 || due <= self.now.tick {
+        if (ours && (!only_count || crosses_zero)) || due <= self.now.tick || pool.written_at == Tick(0) {
             return true;
         }
         self.timers.set(due, Timer::Pool(key.clone()));

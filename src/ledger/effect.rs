@@ -86,8 +86,8 @@ impl PodPatch {
         match self.action {
             PodAction::Reveal(_) => PatchKind::Reveal,
             PodAction::Bump { .. } => PatchKind::Bump,
-            PodAction::StripFinalizer => PatchKind::StripFinalizer,
-            PodAction::Label => PatchKind::Label,
+            PodAction::StripFinalizer { .. } => PatchKind::StripFinalizer,
+            PodAction::Label { .. } => PatchKind::Label,
             PodAction::Fail { .. } => PatchKind::Fail,
         }
     }
@@ -107,10 +107,16 @@ pub enum PodAction {
         /// The new attempt.
         to: Attempt,
     },
-    /// Take our finalizer off.
-    StripFinalizer,
+    /// Take our finalizer off this list.
+    StripFinalizer {
+        /// All of them, as they were read.
+        finalizers: Arc<[Name]>,
+    },
     /// Put our label back on.
-    Label,
+    Label {
+        /// It has labels at all.
+        labelled: bool,
+    },
     /// Set the phase to Failed, reason `SlotTimeout`, with this message.
     Fail {
         /// For people.
@@ -129,8 +135,8 @@ pub struct Reveal {
     pub attempt: Attempt,
     /// The leases it is revealed with.
     pub leases: Vec<GrantedLease>,
-    /// Put the finalizer on: one of the pools releases with proof only.
-    pub finalizer: bool,
+    /// Put our finalizer beside these: one of the pools releases with proof only.
+    pub finalizers: Option<Arc<[Name]>>,
 }
 
 /// One write to a derived limit.

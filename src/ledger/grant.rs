@@ -32,13 +32,12 @@ impl Ledger {
             let pool = self.pools.entry(key.clone()).or_default();
             let item = match (pool.seen.is_some(), pool.mode()) {
                 (false, _) => {
-                    pool.absence_wanted.insert(uid.clone());
+                    pool.witness_wanted.insert(uid.clone());
                     Item::Absent { confirmed: false }
                 }
                 (true, Some(Mode::Disabled)) => {
-                    let durable = pool.status().is_some_and(|status| status.open && !status.fenced);
-                    pool.open_wanted |= !durable;
-                    Item::Open { durable }
+                    pool.open_wanted |= !pool.is_open();
+                    Item::Open { confirmed: false }
                 }
                 (true, _) => {
                     let seen = pool.seen.as_ref().map(|seen| seen.uid.clone());
@@ -136,7 +135,8 @@ impl Ledger {
             labels: plan.labels.clone(),
             attempt: plan.attempt,
             leases,
-            finalizer,
+            finalizers: (finalizer && !request.view.finalizer)
+                .then(|| Arc::clone(&request.view.finalizers)),
         };
         let action = PodAction::Reveal(Box::new(reveal));
         self.patch(uid, action);
@@ -333,8 +333,10 @@ impl Ledger {
 
     /// Puts the label back by which the watch selects.
     pub(super) fn relabel(&mut self, uid: &Uid) {
-        if self.requests.get(uid).is_some_and(|request| !request.view.managed) {
-            self.side_patch(uid, PodAction::Label);
+        let Some(request) = self.requests.get(uid) else { return };
+        if !request.view.managed {
+            let labelled = !request.view.labels.is_empty();
+            self.side_patch(uid, PodAction::Label { labelled });
         }
     }
 

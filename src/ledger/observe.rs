@@ -69,8 +69,8 @@ impl Ledger {
         let adds = std::mem::take(&mut pool.adds);
         let flown = pool.flight.take().map(|flight| flight.adds).unwrap_or_default();
         pool.removes.clear();
-        pool.absence_wanted.clear();
-        pool.absence_asked.clear();
+        pool.witness_wanted.clear();
+        pool.witness_asked.clear();
         pool.conflict_base = None;
         pool.fence = Fence::Needed;
         pool.open_wanted = false;

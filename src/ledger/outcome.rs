@@ -11,7 +11,7 @@ use super::cause::Cause;
 use super::command::{ChildOutcome, Found, PatchKind, PatchOutcome, WriteOutcome};
 use super::effect::{Effect, Guard, StatusWrite};
 use super::ids::{Batch, Name, PoolKey, Uid};
-use super::object::PoolObject;
+use super::object::{Mode, PoolObject};
 use super::pool::{Former, Purpose};
 use super::request::{Item, Phase, Sending, Sent};
 use super::timers::Timer;
@@ -170,26 +170,36 @@ impl Ledger {
         let Some(pool) = self.pools.get_mut(key) else { return };
         pool.reading = false;
         pool.child_write = false;
-        let asked = std::mem::take(&mut pool.absence_asked);
+        let asked = std::mem::take(&mut pool.witness_asked);
         match found {
             Found::Present(object) => {
                 let doubtful = pool.flight.as_ref().is_some_and(|flight| flight.doubtful);
+                let disabled = object.spec.read().is_some_and(|spec| spec.mode == Mode::Disabled);
+                let open = object.status.read().is_some_and(|status| status.open && !status.fenced);
                 self.pool_seen(*object);
                 if doubtful {
                     self.requeue(key);
                 }
-                self.dirty_requests.extend(asked);
+                for uid in asked {
+                    self.witness(&uid, key, |item| match item {
+                        Item::Open { confirmed } => *confirmed = disabled && open,
+                        Item::Absent { .. } | Item::Lease { .. } => {}
+                    });
+                }
             }
             Found::Absent => {
                 self.drop_pool(key, None);
                 for uid in asked {
-                    self.confirm_absence(&uid, key);
+                    self.witness(&uid, key, |item| match item {
+                        Item::Absent { confirmed } => *confirmed = true,
+                        Item::Open { .. } | Item::Lease { .. } => {}
+                    });
                 }
             }
             Found::Unknown => {
                 pool.refusals = pool.refusals.saturating_add(1);
                 pool.must_read |= pool.seen.is_some() || pool.flight.is_some();
-                pool.absence_wanted.extend(asked);
+                pool.witness_wanted.extend(asked);
                 pool.hold_until = now.after(back_off(pool.refusals, key.name.as_str()));
             }
         }
@@ -197,11 +207,11 @@ impl Ledger {
         self.touch_family(key);
     }
 
-    fn confirm_absence(&mut self, uid: &Uid, key: &PoolKey) {
+    /// Lets a plan hear what a live read found of a pool it takes no lease from.
+    fn witness(&mut self, uid: &Uid, key: &PoolKey, hear: impl FnOnce(&mut Item)) {
         let Some(request) = self.requests.get_mut(uid) else { return };
-        let item = request.plan_mut().and_then(|plan| plan.items.get_mut(key));
-        if let Some(Item::Absent { confirmed }) = item {
-            *confirmed = true;
+        if let Some(item) = request.plan_mut().and_then(|plan| plan.items.get_mut(key)) {
+            hear(item);
         }
         self.dirty_requests.insert(uid.clone());
     }

@@ -31,10 +31,11 @@ pub(super) struct Pool {
     pub(super) planned_count: usize,
     /// A request waits for `open` to be written.
     pub(super) open_wanted: bool,
-    /// Requests that rely on nothing serving this key; a live read has to say so.
-    pub(super) absence_wanted: BTreeSet<Uid>,
+    /// Requests that rely on this key being absent or Disabled and take no lease, so that no
+    /// compare-and-swap stands behind them: a live read begun after their plan has to say so.
+    pub(super) witness_wanted: BTreeSet<Uid>,
     /// Those for which the read under way was begun.
-    pub(super) absence_asked: BTreeSet<Uid>,
+    pub(super) witness_asked: BTreeSet<Uid>,
     /// Generation and batch of the last write that met a conflict.
     pub(super) conflict_base: Option<(i64, Option<Batch>)>,
     /// The last write failed for an unclear reason: it is read before the next.
@@ -148,8 +149,8 @@ impl Default for Pool {
             planned: 0,
             planned_count: 0,
             open_wanted: false,
-            absence_wanted: BTreeSet::new(),
-            absence_asked: BTreeSet::new(),
+            witness_wanted: BTreeSet::new(),
+            witness_asked: BTreeSet::new(),
             conflict_base: None,
             must_read: false,
             fence: Fence::Needed,
@@ -205,6 +206,11 @@ impl Pool {
             }
             Part::Read(_) => None,
         }
+    }
+
+    /// Its status says that reveals without a lease are about.
+    pub(super) fn is_open(&self) -> bool {
+        self.status().is_some_and(|status| status.open && !status.fenced)
     }
 
     /// Units nobody has, or is about to have.

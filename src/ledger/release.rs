@@ -4,6 +4,8 @@
 //! where the pool asks for it: the node out of service, or an operator's word. Nothing here is decided
 //! by a watch's DELETED alone; a live read has said that the pod is gone.
 
+use std::sync::Arc;
+
 use super::book::Ledger;
 use super::bounds::NODE_CHECK_EVERY;
 use super::effect::{About, Effect, PodAction};
@@ -141,7 +143,8 @@ impl Ledger {
             let ended = super::end::judge(&request.view, None) == End::Confirmed || request.node_out;
             if request.view.finalizer {
                 if ended {
-                    self.side_patch(uid, PodAction::StripFinalizer);
+                    let finalizers = Arc::clone(&request.view.finalizers);
+                    self.side_patch(uid, PodAction::StripFinalizer { finalizers });
                 }
                 return;
             }

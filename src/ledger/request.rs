@@ -91,8 +91,9 @@ pub(super) struct Plan {
 pub(super) enum Item {
     /// A lease; durable once the pool's uid and the token are known.
     Lease { amount: Amount, durable: Option<(Uid, Token)> },
-    /// The pool is Disabled; its status must say that reveals without a lease are about.
-    Open { durable: bool },
+    /// The pool is Disabled; a live read must have said so, and that its status says that reveals
+    /// without a lease are about.
+    Open { confirmed: bool },
     /// The pool does not exist; a live read must have said so.
     Absent { confirmed: bool },
 }
@@ -233,8 +234,7 @@ impl Plan {
     pub(super) fn is_durable(&self) -> bool {
         self.items.values().all(|item| match item {
             Item::Lease { durable, .. } => durable.is_some(),
-            Item::Open { durable } => *durable,
-            Item::Absent { confirmed } => *confirmed,
+            Item::Open { confirmed } | Item::Absent { confirmed } => *confirmed,
         })
     }
 }

@@ -119,7 +119,7 @@ impl Ledger {
         let Some(plan) = request.plan_mut() else { return };
         let attempt = plan.attempt;
         for (key, item) in &mut plan.items {
-            let Some(pool) = self.pools.get(key) else { continue };
+            let Some(pool) = self.pools.get_mut(key) else { continue };
             match item {
                 Item::Lease { amount, durable } if durable.is_none() => {
                     let entry = pool.entries.get(uid).filter(|entry| {
@@ -127,10 +127,12 @@ impl Ledger {
                     });
                     *durable = pool.seen.as_ref().map(|seen| seen.uid.clone()).zip(entry.map(|it| it.token));
                 }
-                Item::Open { durable } => {
-                    *durable = pool.status().is_some_and(|status| status.open && !status.fenced);
+                Item::Open { confirmed: false } if pool.is_open() => {
+                    if !pool.witness_asked.contains(uid) && pool.witness_wanted.insert(uid.clone()) {
+                        self.write_pools.insert(key.clone());
+                    }
                 }
-                Item::Lease { .. } | Item::Absent { .. } => {}
+                Item::Lease { .. } | Item::Open { .. } | Item::Absent { .. } => {}
             }
         }
     }

@@ -40,7 +40,9 @@ pub struct RequestView {
     pub granted: Option<Granted>,
     /// Deletion was asked for.
     pub deleting: bool,
-    /// Our finalizer is on it.
+    /// All its finalizers: a patch of the list tests it whole.
+    pub finalizers: Arc<[Name]>,
+    /// Ours is among them.
     pub finalizer: bool,
     /// The node it is bound to.
     pub node: Option<Name>,

@@ -23,7 +23,10 @@ use sluice_testenv::{Component, ControlPlane, Options};
 /// Far more than anything here takes, for machines that are busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 const CRDS: [&str; 2] = [
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/concurrencylimits.yaml"),
+    concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../crds/concurrencylimits.yaml"
+    ),
     concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/locks.yaml"),
 ];
 
@@ -64,21 +67,34 @@ impl Stage {
             "metadata": {"name": "gpu"}, "spec": {"slots": 1},
         });
         let limit = serde_json::from_value(limit).unwrap();
-        let created = self.limits.create(&PostParams::default(), &limit).await.unwrap();
+        let created = self
+            .limits
+            .create(&PostParams::default(), &limit)
+            .await
+            .unwrap();
         self.limit_writes.push(revision(created.resource_version()));
     }
 
     /// Changes the status under the next batch.
     async fn write_status(&mut self, changes: Value) {
         let mut limit = self.limits.get("gpu").await.unwrap();
-        let status = limit.data.as_object_mut().unwrap().entry("status").or_insert(json!({}));
+        let status = limit
+            .data
+            .as_object_mut()
+            .unwrap()
+            .entry("status")
+            .or_insert(json!({}));
         let before = status.get("batch").cloned().unwrap_or(json!(""));
         status["previousBatch"] = before;
         status["batch"] = json!(format!("b{}", self.limit_writes.len()));
         for (field, value) in changes.as_object().unwrap() {
             status[field] = value.clone();
         }
-        let written = self.limits.replace_status("gpu", &PostParams::default(), &limit).await.unwrap();
+        let written = self
+            .limits
+            .replace_status("gpu", &PostParams::default(), &limit)
+            .await
+            .unwrap();
         self.limit_writes.push(revision(written.resource_version()));
     }
 
@@ -91,7 +107,11 @@ impl Stage {
             },
         });
         let pod = serde_json::from_value(pod).unwrap();
-        let created = self.pods.create(&PostParams::default(), &pod).await.unwrap();
+        let created = self
+            .pods
+            .create(&PostParams::default(), &pod)
+            .await
+            .unwrap();
         self.pod_writes.push(revision(created.resource_version()));
         created.uid().unwrap()
     }
@@ -102,7 +122,8 @@ impl Stage {
             "uid": uid, "kind": "Pod", "name": "p", "slots": 1, "token": token, "attempt": 0,
             "grantedAt": "2026-11-21T10:00:00Z",
         });
-        self.write_status(json!({"lastToken": token, "leases": [lease]})).await;
+        self.write_status(json!({"lastToken": token, "leases": [lease]}))
+            .await;
         let limit = self.limits.get("gpu").await.unwrap().uid().unwrap();
         let record = json!({"attempt": 0, "leases": [{
             "kind": "ConcurrencyLimit", "namespace": self.namespace, "key": "gpu", "uid": limit,
@@ -112,20 +133,53 @@ impl Stage {
             "metadata": {"annotations": {"sluice.dev/granted": record.to_string()}},
             "spec": {"schedulingGates": null},
         });
-        let patched = self.pods.patch("p", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        let patched = self
+            .pods
+            .patch("p", &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
         self.pod_writes.push(revision(patched.resource_version()));
     }
 
     async fn delete_pod(&mut self) {
-        self.pods.delete("p", &DeleteParams::default()).await.unwrap();
+        self.pods
+            .delete("p", &DeleteParams::default())
+            .await
+            .unwrap();
         let gone = async || self.pods.get_opt("p").await.unwrap().is_none();
         eventually("the deletion of the pod", gone).await;
     }
 
     /// Revisions of an object, and whether each has a value.
     fn found(history: &History, object: &ObjectRef) -> Vec<(i64, bool)> {
-        history.of(object).map(|version| (version.revision, version.object.is_some())).collect()
+        history
+            .of(object)
+            .map(|version| (version.revision, version.object.is_some()))
+            .collect()
     }
+}
+
+/// The pod's versions are those that were written by hand, and on its way out those of the server itself.
+fn pods_are_complete(history: &History, stage: &Stage, first: &str, second: &str) {
+    let place = stage.pod();
+    let pods: Vec<_> = history.of(&place).collect();
+    let leaving = |object: &Value| object.pointer("/metadata/deletionTimestamp").is_some();
+    let written = pods
+        .iter()
+        .filter(|it| it.object.as_ref().is_some_and(|object| !leaving(object)));
+    let written: Vec<_> = written.map(|it| it.revision).collect();
+    assert_eq!(written, stage.pod_writes, "{}", history.story("p"));
+    let mut uids: Vec<_> = pods.iter().map(|it| it.uid.as_str()).collect();
+    uids.dedup();
+    assert_eq!(uids, [first, second]);
+    let deletions: Vec<_> = pods.iter().filter(|it| it.object.is_none()).collect();
+    assert_eq!(deletions.len(), 1, "{}", history.story("p"));
+    assert_eq!(deletions[0].uid, first);
+    let last = deletions[0].previous.as_ref().unwrap();
+    assert!(
+        last.pointer("/metadata/annotations/sluice.dev~1granted")
+            .is_some()
+    );
 }
 
 fn revision(version: Option<String>) -> i64 {
@@ -145,19 +199,37 @@ async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
 
 async fn install_crds(plane: &ControlPlane) {
     for path in CRDS {
-        let output = plane.kubectl(&["apply", "-f", path]).unwrap().output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = plane
+            .kubectl(&["apply", "-f", path])
+            .unwrap()
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let wait = ["wait", "--for=condition=Established", "--timeout=60s", "-f"];
     for path in CRDS {
-        let output = plane.kubectl(&[&wait[..], &[path]].concat()).unwrap().output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = plane
+            .kubectl(&[&wait[..], &[path]].concat())
+            .unwrap()
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
 #[tokio::test]
 async fn every_version_is_recorded_and_judged() {
-    let plane = ControlPlane::start(Options::default().without_scheduler()).await.unwrap();
+    let plane = ControlPlane::start(Options::default().without_scheduler())
+        .await
+        .unwrap();
     install_crds(&plane).await;
     let mut stage = Stage::new(&plane).await;
     let mut neighbour = Stage::new(&plane).await;
@@ -165,7 +237,9 @@ async fn every_version_is_recorded_and_judged() {
     neighbour.create_pod().await;
 
     stage.create_limit().await;
-    stage.write_status(json!({"lastToken": 10, "fenced": false})).await;
+    stage
+        .write_status(json!({"lastToken": 10, "fenced": false}))
+        .await;
     stage.write_status(json!({"fenced": true})).await;
     let first = stage.create_pod().await;
     stage.grant(&first, 11).await;
@@ -179,28 +253,44 @@ async fn every_version_is_recorded_and_judged() {
     stage.grant(&second, 12).await;
 
     let scope = Scope::namespace(&stage.namespace);
-    let history = History::record(&plane.etcd_url(), scope.clone()).await.unwrap();
+    let history = History::record(&plane.etcd_url(), scope.clone())
+        .await
+        .unwrap();
     let limit_writes: Vec<_> = stage.limit_writes.iter().map(|it| (*it, true)).collect();
     assert_eq!(Stage::found(&history, &stage.limit()), limit_writes);
-    let pods = Stage::found(&history, &stage.pod());
-    let written: Vec<_> = pods.iter().filter(|(_, there)| *there).map(|(at, _)| *at).collect();
-    assert_eq!(written, stage.pod_writes);
-    assert_eq!(pods.iter().map(|(_, there)| *there).collect::<Vec<_>>(), [true, true, false, true, true]);
-    let deletion = history.of(&stage.pod()).nth(2).unwrap().clone();
-    assert_eq!(deletion.uid, first);
-    assert!(deletion.previous.unwrap().pointer("/metadata/annotations/sluice.dev~1granted").is_some());
-    assert!(history.versions().iter().all(|version| version.namespace == stage.namespace));
-    assert!(history.versions().windows(2).all(|pair| pair[0].revision < pair[1].revision));
+    pods_are_complete(&history, &stage, &first, &second);
+    assert!(
+        history
+            .versions()
+            .iter()
+            .all(|version| version.namespace == stage.namespace)
+    );
+    assert!(
+        history
+            .versions()
+            .windows(2)
+            .all(|pair| pair[0].revision < pair[1].revision)
+    );
 
     let none = Assumptions::none();
     assert_eq!(check(&history, &none), [], "{}", history.story("gpu"));
-    assert_eq!(check_quiescent(&history, &none), [], "{}", history.story("gpu"));
+    assert_eq!(
+        check_quiescent(&history, &none),
+        [],
+        "{}",
+        history.story("gpu")
+    );
     let summary = history.summary();
     assert_eq!(summary.grants, 2);
     assert_eq!(summary.pools[&stage.limit()].highest_running, 1);
 
-    let everything = History::record(&plane.etcd_url(), Scope::Everything).await.unwrap();
-    assert_eq!(Stage::found(&everything, &neighbour.limit()).len(), neighbour.limit_writes.len());
+    let everything = History::record(&plane.etcd_url(), Scope::Everything)
+        .await
+        .unwrap();
+    assert_eq!(
+        Stage::found(&everything, &neighbour.limit()).len(),
+        neighbour.limit_writes.len()
+    );
     assert!(everything.versions().len() > history.versions().len());
 
     // A lease taken from a holder that lives: no rule of the server refuses it, and the record tells.
@@ -209,6 +299,11 @@ async fn every_version_is_recorded_and_judged() {
     let found = check(&history, &none);
     let told: Vec<_> = found.iter().map(|it| (it.invariant, it.revision)).collect();
     let last = *stage.limit_writes.last().unwrap();
-    assert_eq!(told, [(Invariant::Release, last)], "{}", history.story("gpu"));
+    assert_eq!(
+        told,
+        [(Invariant::Release, last)],
+        "{}",
+        history.story("gpu")
+    );
     assert_eq!(check(&history, &none.written_by_hand(last)), []);
 }

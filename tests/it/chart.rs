@@ -1,9 +1,11 @@
 //! The Helm chart: what it renders, and a release of it on a real control plane.
 //!
-//! [`helm`] is the way to Helm for every test that needs a release. What the admission policies accept and refuse is
-//! in `policies`.
+//! [`helm`] is the way to Helm for every test that needs a release, [`stage`] a control plane to have it on. What the
+//! admission policies accept and refuse is in `policies`.
 
 pub(crate) mod helm;
 mod rbac;
 mod release;
 mod render;
+pub(crate) mod stage;
+mod uninstall;

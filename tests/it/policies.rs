@@ -9,7 +9,7 @@ mod attempt;
 mod cage;
 mod collectors;
 mod creation;
-mod force;
+mod examples;
 mod grammar;
 mod guard;
 mod older;

@@ -55,6 +55,7 @@ pub(crate) fn pod(name: &str, slots: &str) -> RequestView {
         gates: Gates { ours: Some(0), others: false },
         granted: None,
         deleting: false,
+        finalizers: Arc::new([]),
         finalizer: false,
         node: None,
         progress: Progress::default(),

@@ -173,7 +173,7 @@ impl Server {
                 next.gates.ours = None;
                 next.granted =
                     Some(Granted { attempt: reveal.attempt, leases: reveal.leases.clone().into() });
-                next.finalizer |= reveal.finalizer;
+                next.finalizer |= reveal.finalizers.is_some();
             }
             PodAction::Bump { from, gate, to } => {
                 if pod.text.attempt != *from || pod.gates.ours != Some(*gate) {
@@ -181,8 +181,8 @@ impl Server {
                 }
                 set_attempt(&mut next, *to);
             }
-            PodAction::StripFinalizer => next.finalizer = false,
-            PodAction::Label => next.managed = true,
+            PodAction::StripFinalizer { .. } => next.finalizer = false,
+            PodAction::Label { .. } => next.managed = true,
             PodAction::Fail { .. } => next.progress.phase = PodPhase::Terminal,
         }
         let next = self.put_pod(next);

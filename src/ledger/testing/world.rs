@@ -49,6 +49,7 @@ pub(crate) struct World {
     pub(crate) controllers: Vec<Controller>,
     pub(crate) tick: u64,
     pub(crate) dice: Dice,
+    seed: u64,
     /// One in so many messages meets a fault; 0: none.
     pub(crate) faults: u64,
     pub(crate) told: Vec<String>,
@@ -62,6 +63,7 @@ impl World {
             controllers: Vec::new(),
             tick: 1,
             dice: Dice(seed),
+            seed,
             faults,
             told: Vec::new(),
             starts: 0,
@@ -96,7 +98,7 @@ impl World {
         let shown = self.server.log.len();
         let mut controller =
             Controller { ledger, shown, outbox: VecDeque::new(), inbox: VecDeque::new(), late: Vec::new() };
-        collect(&mut controller);
+        collect(&mut controller, self.seed, &self.server);
         controller
     }
 
@@ -115,7 +117,7 @@ impl World {
         let now = self.now();
         for controller in &mut self.controllers {
             controller.ledger.handle(now, Command::Tick);
-            collect(controller);
+            collect(controller, self.seed, &self.server);
         }
     }
 
@@ -163,7 +165,7 @@ impl World {
         };
         if let Some(command) = command {
             controller.ledger.handle(now, command);
-            collect(controller);
+            collect(controller, self.seed, &self.server);
         }
         true
     }
@@ -208,7 +210,7 @@ impl World {
         let controller = &mut self.controllers[index];
         let Some(command) = controller.inbox.pop_front() else { return false };
         controller.ledger.handle(now, command);
-        collect(controller);
+        collect(controller, self.seed, &self.server);
         true
     }
 
@@ -276,12 +278,12 @@ impl World {
     }
 }
 
-fn collect(controller: &mut Controller) {
+fn collect(controller: &mut Controller, seed: u64, server: &Server) {
     while let Some(effect) = controller.ledger.poll_effect() {
         controller.outbox.push_back(effect);
     }
     let findings = audit::audit(&controller.ledger);
-    assert!(findings.is_empty(), "{findings:#?}");
+    assert!(findings.is_empty(), "seed {seed}: {findings:?}\n{}", server.story(40));
 }
 
 fn is_write(effect: &Effect) -> bool {

@@ -49,6 +49,8 @@ impl Assumptions {
 
     pub(super) fn excuse(&self, violation: &Violation) -> bool {
         self.by_hand.contains(&violation.revision)
-            || self.excepted.contains(&(violation.invariant, violation.object.clone()))
+            || self
+                .excepted
+                .contains(&(violation.invariant, violation.object.clone()))
     }
 }

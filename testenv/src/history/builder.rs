@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::request::Amount;
 use super::recorder::Scope;
+use super::request::Amount;
 use super::version::{History, Kind, ObjectRef};
 
 /// Namespace of everything a script makes.
@@ -43,13 +43,20 @@ pub(super) struct Script {
 impl Script {
     /// An empty cluster with a node.
     pub(super) fn new() -> Self {
-        let mut script = Self { token: 100, ..Self::default() };
+        let mut script = Self {
+            token: 100,
+            ..Self::default()
+        };
         script.create(node("node-1"), json!({}));
         script
     }
 
     pub(super) fn history(&self) -> History {
-        History::from_writes(Scope::namespace(NAMESPACE), self.revision, self.writes.clone())
+        History::from_writes(
+            Scope::namespace(NAMESPACE),
+            self.revision,
+            self.writes.clone(),
+        )
     }
 
     // === any object ===
@@ -57,7 +64,11 @@ impl Script {
     /// Creates an object with a uid of its own.
     pub(super) fn create(&mut self, place: ObjectRef, mut object: Value) {
         self.made += 1;
-        let metadata = object.as_object_mut().unwrap().entry("metadata").or_insert_with(|| json!({}));
+        let metadata = object
+            .as_object_mut()
+            .unwrap()
+            .entry("metadata")
+            .or_insert_with(|| json!({}));
         metadata["uid"] = json!(format!("{}-{}", place.name, self.made));
         metadata["creationTimestamp"] = json!(format!("2026-11-21T10:00:{:02}Z", self.made));
         self.write(place, Some(object));
@@ -75,7 +86,10 @@ impl Script {
     }
 
     pub(super) fn uid(&self, place: &ObjectRef) -> String {
-        self.objects[place]["metadata"]["uid"].as_str().unwrap().to_owned()
+        self.objects[place]["metadata"]["uid"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Sets an annotation.
@@ -126,7 +140,11 @@ impl Script {
         self.batches += 1;
         let batch = format!("b{}", self.batches);
         self.edit(place, |object| {
-            let status = object.as_object_mut().unwrap().entry("status").or_insert_with(|| json!({}));
+            let status = object
+                .as_object_mut()
+                .unwrap()
+                .entry("status")
+                .or_insert_with(|| json!({}));
             let before = status.get("batch").cloned().unwrap_or(json!(""));
             status["previousBatch"] = before;
             status["batch"] = json!(batch);
@@ -135,7 +153,9 @@ impl Script {
     }
 
     pub(super) fn set_slots(&mut self, name: &str, slots: i64) {
-        self.edit(&limit(name), |object| object["spec"]["slots"] = json!(slots));
+        self.edit(&limit(name), |object| {
+            object["spec"]["slots"] = json!(slots)
+        });
     }
 
     pub(super) fn set_mode(&mut self, name: &str, mode: &str) {
@@ -146,7 +166,8 @@ impl Script {
     pub(super) fn new_lease(&mut self, holder: &str, amount: Amount) -> Value {
         self.token += 1;
         let object = &self.objects[&pod(holder)];
-        let attempt = annotation(object, "sluice.dev/attempt").map_or(0, |text| text.parse().unwrap());
+        let attempt =
+            annotation(object, "sluice.dev/attempt").map_or(0, |text| text.parse().unwrap());
         let mut lease = json!({
             "uid": object["metadata"]["uid"], "kind": "Pod", "name": holder,
             "token": self.token, "attempt": attempt,
@@ -163,7 +184,10 @@ impl Script {
 
     /// Writes the end of a fence that finds these holders, by their records: into `leases` or `adopted`.
     pub(super) fn adopt(&mut self, place: &ObjectRef, list: &str, holders: &[&str]) {
-        let entries: Vec<Value> = holders.iter().map(|holder| self.recorded(place, holder)).collect();
+        let entries: Vec<Value> = holders
+            .iter()
+            .map(|holder| self.recorded(place, holder))
+            .collect();
         self.status(place, |status| {
             status[list] = json!(entries);
             status["fenced"] = json!(true);
@@ -174,10 +198,14 @@ impl Script {
     /// The entry that a holder's record speaks of.
     pub(super) fn recorded(&self, place: &ObjectRef, holder: &str) -> Value {
         let object = &self.objects[&pod(holder)];
-        let record: Value = serde_json::from_str(annotation(object, "sluice.dev/granted").unwrap()).unwrap();
+        let record: Value =
+            serde_json::from_str(annotation(object, "sluice.dev/granted").unwrap()).unwrap();
         let key = place.name.replace("--", ":");
         let leases = record["leases"].as_array().unwrap();
-        let lease = leases.iter().find(|lease| lease["key"] == json!(key)).unwrap();
+        let lease = leases
+            .iter()
+            .find(|lease| lease["key"] == json!(key))
+            .unwrap();
         let mut entry = json!({
             "uid": object["metadata"]["uid"], "kind": "Pod", "name": holder,
             "token": lease["token"], "attempt": record["attempt"],
@@ -203,7 +231,12 @@ impl Script {
     }
 
     /// Creates a gated pod with these annotations.
-    pub(super) fn pod_with(&mut self, name: &str, annotations: &[(&str, &str)], change: impl FnOnce(&mut Value)) {
+    pub(super) fn pod_with(
+        &mut self,
+        name: &str,
+        annotations: &[(&str, &str)],
+        change: impl FnOnce(&mut Value),
+    ) {
         let mut object = json!({
             "metadata": {"annotations": {}},
             "spec": {"containers": [{"name": "main"}], "schedulingGates": [{"name": "sluice.dev/slots"}]},
@@ -220,7 +253,10 @@ impl Script {
     pub(super) fn record(&self, holder: &str, places: &[ObjectRef]) -> Value {
         let object = &self.objects[&pod(holder)];
         let attempt = annotation(object, "sluice.dev/attempt").unwrap_or("0");
-        let leases: Vec<Value> = places.iter().map(|place| self.recorded_lease(holder, place)).collect();
+        let leases: Vec<Value> = places
+            .iter()
+            .map(|place| self.recorded_lease(holder, place))
+            .collect();
         json!({"attempt": attempt.parse::<u64>().unwrap(), "leases": leases})
     }
 
@@ -228,8 +264,15 @@ impl Script {
         let pool = &self.objects[place];
         let uid = self.uid(&pod(holder));
         let leases = pool["status"]["leases"].as_array().unwrap();
-        let entry = leases.iter().find(|lease| lease["uid"] == json!(uid)).unwrap();
-        let kind = if place.kind == Kind::Limit { "ConcurrencyLimit" } else { "Lock" };
+        let entry = leases
+            .iter()
+            .find(|lease| lease["uid"] == json!(uid))
+            .unwrap();
+        let kind = if place.kind == Kind::Limit {
+            "ConcurrencyLimit"
+        } else {
+            "Lock"
+        };
         let mut lease = json!({
             "kind": kind, "namespace": place.namespace, "key": place.name.replace("--", ":"),
             "uid": pool["metadata"]["uid"], "token": entry["token"],
@@ -281,7 +324,8 @@ impl Script {
     pub(super) fn run(&mut self, holder: &str) {
         self.edit(&pod(holder), |object| {
             object["spec"]["nodeName"] = json!("node-1");
-            object["status"] = json!({"phase": "Running", "containerStatuses": [{"state": {"running": {}}}]});
+            object["status"] =
+                json!({"phase": "Running", "containerStatuses": [{"state": {"running": {}}}]});
         });
     }
 
@@ -295,7 +339,9 @@ impl Script {
 
     /// Ends a pod as the garbage collector does: Failed, its container still said to run.
     pub(super) fn fail_unproven(&mut self, holder: &str) {
-        self.edit(&pod(holder), |object| object["status"]["phase"] = json!("Failed"));
+        self.edit(&pod(holder), |object| {
+            object["status"]["phase"] = json!("Failed")
+        });
     }
 }
 
@@ -304,7 +350,12 @@ pub(super) fn add_lease(status: &mut Value, lease: Value) {
     let last = status.get("lastToken").and_then(Value::as_i64).unwrap_or(0);
     status["lastToken"] = json!(token.max(last));
     let fields: &mut Map<String, Value> = status.as_object_mut().unwrap();
-    fields.entry("leases").or_insert_with(|| json!([])).as_array_mut().unwrap().push(lease);
+    fields
+        .entry("leases")
+        .or_insert_with(|| json!([]))
+        .as_array_mut()
+        .unwrap()
+        .push(lease);
 }
 
 pub(super) fn drop_entry(status: &mut Value, holder: &str) {
@@ -318,7 +369,10 @@ pub(super) fn drop_entry(status: &mut Value, holder: &str) {
 /// The entry of a holder, for changing it.
 pub(super) fn entry<'a>(status: &'a mut Value, list: &str, holder: &str) -> &'a mut Value {
     let entries = status[list].as_array_mut().unwrap();
-    entries.iter_mut().find(|entry| entry["name"] == json!(holder)).unwrap()
+    entries
+        .iter_mut()
+        .find(|entry| entry["name"] == json!(holder))
+        .unwrap()
 }
 
 pub(super) fn set(object: &mut Value, key: &str, value: &str) {

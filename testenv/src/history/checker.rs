@@ -42,7 +42,12 @@ impl<'a> Report<'a> {
     }
 
     /// Says that the write of the present revision broke an invariant.
-    pub(super) fn add(&mut self, invariant: Invariant, object: &ObjectRef, message: impl Into<String>) {
+    pub(super) fn add(
+        &mut self,
+        invariant: Invariant,
+        object: &ObjectRef,
+        message: impl Into<String>,
+    ) {
         let violation = Violation {
             invariant,
             object: object.clone(),

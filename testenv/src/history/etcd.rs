@@ -50,12 +50,20 @@ pub(super) async fn read(url: &str, ranges: &[Range]) -> Result<Writes, Error> {
     let deadline = Duration::from_secs(DEADLINE_SECONDS);
     tokio::time::timeout(deadline, watch(url, ranges))
         .await
-        .map_err(|_| Error::Deadline { seconds: DEADLINE_SECONDS })?
+        .map_err(|_| Error::Deadline {
+            seconds: DEADLINE_SECONDS,
+        })?
 }
 
 async fn watch(url: &str, ranges: &[Range]) -> Result<Writes, Error> {
-    let failed = |reason: String| Error::Connection { url: url.to_owned(), reason };
-    let address = format!("{}/v3/watch", url.trim_end_matches('/').replacen("http", "ws", 1));
+    let failed = |reason: String| Error::Connection {
+        url: url.to_owned(),
+        reason,
+    };
+    let address = format!(
+        "{}/v3/watch",
+        url.trim_end_matches('/').replacen("http", "ws", 1)
+    );
     let config = WebSocketConfig::default()
         .max_message_size(Some(MESSAGE_MAX))
         .max_frame_size(Some(MESSAGE_MAX));
@@ -64,7 +72,10 @@ async fn watch(url: &str, ranges: &[Range]) -> Result<Writes, Error> {
         .map_err(|error| failed(error.to_string()))?;
     for range in ranges {
         let request = Message::text(create_request(&range.prefix).to_string());
-        socket.send(request).await.map_err(|error| failed(error.to_string()))?;
+        socket
+            .send(request)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
     }
     let mut progress = Progress::new(ranges.len());
     let mut ask = tokio::time::interval(ASK_EVERY);
@@ -117,7 +128,13 @@ struct Progress {
 
 impl Progress {
     fn new(awaited: usize) -> Self {
-        Self { awaited, created: 0, target: 0, writes: Vec::new(), complete_at: None }
+        Self {
+            awaited,
+            created: 0,
+            target: 0,
+            writes: Vec::new(),
+            complete_at: None,
+        }
     }
 
     fn all_created(&self) -> bool {
@@ -132,7 +149,9 @@ impl Progress {
             return Err(Error::Refused(error.to_string()));
         }
         let Some(answer) = message.result else {
-            return Err(Error::Answer("a message has neither result nor error".into()));
+            return Err(Error::Answer(
+                "a message has neither result nor error".into(),
+            ));
         };
         let revision = number(&answer.header.revision)?;
         if answer.canceled {
@@ -202,13 +221,23 @@ impl Event {
         let key = String::from_utf8(bytes(&self.kv.key)?)
             .map_err(|error| Error::Answer(format!("a key is not UTF-8: {error}")))?;
         let deleted = self.kind == "DELETE";
-        let value = if deleted { None } else { Some(bytes(&self.kv.value)?) };
-        Ok(Write { revision: number(&self.kv.mod_revision)?, key, value })
+        let value = if deleted {
+            None
+        } else {
+            Some(bytes(&self.kv.value)?)
+        };
+        Ok(Write {
+            revision: number(&self.kv.mod_revision)?,
+            key,
+            value,
+        })
     }
 }
 
 fn bytes(text: &str) -> Result<Vec<u8>, Error> {
-    BASE64.decode(text).map_err(|error| Error::Answer(format!("base64: {error}")))
+    BASE64
+        .decode(text)
+        .map_err(|error| Error::Answer(format!("base64: {error}")))
 }
 
 /// Reads an int64, which the gateway writes as a string and leaves out when it is 0.
@@ -216,7 +245,8 @@ fn number(text: &str) -> Result<i64, Error> {
     if text.is_empty() {
         return Ok(0);
     }
-    text.parse().map_err(|_| Error::Answer(format!("{text:?} is no number")))
+    text.parse()
+        .map_err(|_| Error::Answer(format!("{text:?} is no number")))
 }
 
 #[cfg(test)]
@@ -230,19 +260,26 @@ mod tests {
     #[test]
     fn a_stream_is_complete_only_when_etcd_says_so() {
         let mut progress = Progress::new(2);
-        let created = |revision: &str| {
-            json!({"result": {"header": {"revision": revision}, "watch_id": "1", "created": true}})
-        };
+        let created = |revision: &str| json!({"result": {"header": {"revision": revision}, "watch_id": "1", "created": true}});
         message(&mut progress, created("7")).unwrap();
         assert!(!progress.all_created());
         message(&mut progress, created("9")).unwrap();
         let put = json!({"kv": {"key": BASE64.encode("/a"), "mod_revision": "9", "value": BASE64.encode("{}")}});
-        let delete = json!({"type": "DELETE", "kv": {"key": BASE64.encode("/a"), "mod_revision": "10"}});
+        let delete =
+            json!({"type": "DELETE", "kv": {"key": BASE64.encode("/a"), "mod_revision": "10"}});
         let events = json!({"result": {"header": {"revision": "10"}, "events": [put, delete]}});
         message(&mut progress, events).unwrap();
-        message(&mut progress, json!({"result": {"header": {"revision": "8"}}})).unwrap();
+        message(
+            &mut progress,
+            json!({"result": {"header": {"revision": "8"}}}),
+        )
+        .unwrap();
         assert_eq!(progress.complete_at, None);
-        message(&mut progress, json!({"result": {"header": {"revision": "10"}}})).unwrap();
+        message(
+            &mut progress,
+            json!({"result": {"header": {"revision": "10"}}}),
+        )
+        .unwrap();
         assert_eq!(progress.complete_at, Some(10));
         let write = |revision, value: Option<&str>| Write {
             revision,
@@ -256,7 +293,10 @@ mod tests {
     fn a_compacted_store_is_named() {
         let cancelled = json!({"result": {"canceled": true, "compact_revision": "100"}});
         let error = message(&mut Progress::new(1), cancelled).unwrap_err();
-        assert!(matches!(error, Error::Compacted { compacted: 100 }), "{error}");
+        assert!(
+            matches!(error, Error::Compacted { compacted: 100 }),
+            "{error}"
+        );
     }
 
     #[test]

@@ -42,7 +42,9 @@ pub(super) fn has_ended(holder: &Holder, pool: &Pool) -> bool {
 
 /// Whether an operator ever released this holder from this object.
 pub(super) fn was_released(world: &World, place: &ObjectRef, pool: &Pool, uid: &str) -> bool {
-    world.incarnation(place, &pool.uid).is_some_and(|it| it.released.contains(uid))
+    world
+        .incarnation(place, &pool.uid)
+        .is_some_and(|it| it.released.contains(uid))
 }
 
 #[cfg(test)]
@@ -52,7 +54,10 @@ mod tests {
     use super::*;
 
     fn end(spec: Value, status: Value, gone: bool) -> End {
-        End::judge(&Pod::read("ns", "p", &json!({"spec": spec, "status": status})), gone)
+        End::judge(
+            &Pod::read("ns", "p", &json!({"spec": spec, "status": status})),
+            gone,
+        )
     }
 
     #[test]
@@ -63,10 +68,29 @@ mod tests {
         let failed = |statuses: &Value| json!({"phase": "Failed", "containerStatuses": statuses});
         assert_eq!(end(bound(), failed(&stopped), false), End::Confirmed);
         assert_eq!(end(bound(), failed(&running), false), End::Presumed);
-        assert_eq!(end(bound(), json!({"phase": "Running"}), true), End::Presumed);
-        assert_eq!(end(bound(), json!({"phase": "Running", "containerStatuses": stopped}), false), End::Live);
-        assert_eq!(end(json!({}), json!({"phase": "Pending"}), true), End::Confirmed);
-        assert_eq!(end(json!({}), json!({"phase": "Pending"}), false), End::Live);
-        assert_eq!(end(json!({}), json!({"phase": "Failed"}), false), End::Confirmed);
+        assert_eq!(
+            end(bound(), json!({"phase": "Running"}), true),
+            End::Presumed
+        );
+        assert_eq!(
+            end(
+                bound(),
+                json!({"phase": "Running", "containerStatuses": stopped}),
+                false
+            ),
+            End::Live
+        );
+        assert_eq!(
+            end(json!({}), json!({"phase": "Pending"}), true),
+            End::Confirmed
+        );
+        assert_eq!(
+            end(json!({}), json!({"phase": "Pending"}), false),
+            End::Live
+        );
+        assert_eq!(
+            end(json!({}), json!({"phase": "Failed"}), false),
+            End::Confirmed
+        );
     }
 }

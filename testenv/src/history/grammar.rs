@@ -62,7 +62,9 @@ pub(super) fn is_segment(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.first().is_some_and(|byte| letter(*byte))
         && bytes.last().is_some_and(|byte| letter(*byte))
-        && bytes.iter().all(|byte| letter(*byte) || matches!(byte, b'-' | b'.'))
+        && bytes
+            .iter()
+            .all(|byte| letter(*byte) || matches!(byte, b'-' | b'.'))
         && !text.contains("--")
 }
 
@@ -74,13 +76,20 @@ mod tests {
         let some = |text: &'static str| Some(text).filter(|text| !text.is_empty());
         let (slots, locks) = (slots.to_owned().leak(), locks.to_owned().leak());
         let mentions = mentions("ns", some(slots), some(locks))?;
-        Ok(mentions.into_iter().map(|(place, amount)| format!("{place} {amount}")).collect())
+        Ok(mentions
+            .into_iter()
+            .map(|(place, amount)| format!("{place} {amount}"))
+            .collect())
     }
 
     #[test]
     fn requests_name_objects() {
         assert_eq!(
-            read(" gpu=2,\tgpu:w-1 , licences/matlab", "schema:shared, tag:etl").unwrap(),
+            read(
+                " gpu=2,\tgpu:w-1 , licences/matlab",
+                "schema:shared, tag:etl"
+            )
+            .unwrap(),
             [
                 "limit ns/gpu 2 slots",
                 "limit ns/gpu--w-1 1 slot",
@@ -93,7 +102,18 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for slots in [",", "gpu=0", "gpu=1000001", "Gpu", "a--b", "-a", "a=b", "/a", "a:", "a b"] {
+        for slots in [
+            ",",
+            "gpu=0",
+            "gpu=1000001",
+            "Gpu",
+            "a--b",
+            "-a",
+            "a=b",
+            "/a",
+            "a:",
+            "a b",
+        ] {
             assert!(read(slots, "").is_err(), "{slots}");
         }
     }

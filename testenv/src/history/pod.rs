@@ -15,7 +15,11 @@ const ATTEMPT: &str = "sluice.dev/attempt";
 const GRANTED: &str = "sluice.dev/granted";
 
 /// Lists of container statuses.
-const STATUSES: [&str; 3] = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
+const STATUSES: [&str; 3] = [
+    "initContainerStatuses",
+    "containerStatuses",
+    "ephemeralContainerStatuses",
+];
 
 /// One version of a pod.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +55,11 @@ impl Pod {
     pub(super) fn read(namespace: &str, name: &str, object: &Value) -> Self {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let annotations = object.pointer("/metadata/annotations");
-        let annotation = |key: &str| annotations.and_then(|it| it.get(key)).and_then(Value::as_str);
+        let annotation = |key: &str| {
+            annotations
+                .and_then(|it| it.get(key))
+                .and_then(Value::as_str)
+        };
         let gates: Vec<_> = list(object, "/spec/schedulingGates")
             .iter()
             .filter_map(|gate| gate.get("name").and_then(Value::as_str))
@@ -61,7 +69,10 @@ impl Pod {
             uid: text("/metadata/uid").unwrap_or_default().to_owned(),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
-            labels: object.pointer("/metadata/labels").map(strings).unwrap_or_default(),
+            labels: object
+                .pointer("/metadata/labels")
+                .map(strings)
+                .unwrap_or_default(),
             slots: annotation(SLOTS).map(ToOwned::to_owned),
             locks: annotation(LOCKS).map(ToOwned::to_owned),
             ignores_missing: annotation(IF_MISSING) == Some("Ignore"),
@@ -71,11 +82,15 @@ impl Pod {
             gated: gates.contains(&GATE),
             other_gates: gates.iter().any(|gate| *gate != GATE),
             deleting: text("/metadata/deletionTimestamp").is_some(),
-            node: text("/spec/nodeName").filter(|node| !node.is_empty()).map(ToOwned::to_owned),
+            node: text("/spec/nodeName")
+                .filter(|node| !node.is_empty())
+                .map(ToOwned::to_owned),
             phase: text("/status/phase").unwrap_or_default().to_owned(),
             stopped: all_terminated(object) && !by_pod_gc(object),
             priority: priority(object, annotation(PRIORITY)),
-            created: text("/metadata/creationTimestamp").unwrap_or_default().to_owned(),
+            created: text("/metadata/creationTimestamp")
+                .unwrap_or_default()
+                .to_owned(),
         }
     }
 
@@ -96,8 +111,13 @@ impl Pod {
 
 /// The value of the class, which the annotation may lower.
 fn priority(object: &Value, annotation: Option<&str>) -> i64 {
-    let class = object.pointer("/spec/priority").and_then(Value::as_i64).unwrap_or(0);
-    annotation.and_then(|text| text.parse().ok()).map_or(class, |own: i64| own.min(class))
+    let class = object
+        .pointer("/spec/priority")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
+    annotation
+        .and_then(|text| text.parse().ok())
+        .map_or(class, |own: i64| own.min(class))
 }
 
 fn all_terminated(object: &Value) -> bool {
@@ -115,7 +135,8 @@ fn all_terminated(object: &Value) -> bool {
 /// The phase was written by the garbage collector, which asks no kubelet.
 fn by_pod_gc(object: &Value) -> bool {
     list(object, "/status/conditions").iter().any(|condition| {
-        let is = |field: &str, value: &str| condition.get(field).and_then(Value::as_str) == Some(value);
+        let is =
+            |field: &str, value: &str| condition.get(field).and_then(Value::as_str) == Some(value);
         is("type", "DisruptionTarget") && is("reason", "DeletionByPodGC")
     })
 }
@@ -128,7 +149,10 @@ pub(super) fn is_out_of_service(node: &Value) -> bool {
 }
 
 fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    object
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 fn strings(object: &Value) -> BTreeMap<String, String> {
@@ -153,13 +177,19 @@ mod tests {
     fn only_a_report_on_every_container_proves_that_they_stopped() {
         let terminated = json!({"state": {"terminated": {}}});
         let running = json!({"state": {"running": {}}});
-        assert!(ended(json!({"containerStatuses": [terminated, terminated]})));
+        assert!(ended(
+            json!({"containerStatuses": [terminated, terminated]})
+        ));
         assert!(!ended(json!({"containerStatuses": [terminated]})));
         assert!(!ended(json!({"containerStatuses": [terminated, running]})));
-        assert!(!ended(json!({"containerStatuses": [terminated, terminated], "initContainerStatuses": [running]})));
+        assert!(!ended(
+            json!({"containerStatuses": [terminated, terminated], "initContainerStatuses": [running]})
+        ));
         assert!(!ended(json!({})));
         let by_gc = [json!({"type": "DisruptionTarget", "reason": "DeletionByPodGC"})];
-        assert!(!ended(json!({"containerStatuses": [terminated, terminated], "conditions": by_gc})));
+        assert!(!ended(
+            json!({"containerStatuses": [terminated, terminated], "conditions": by_gc})
+        ));
     }
 
     #[test]

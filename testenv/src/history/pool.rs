@@ -9,6 +9,8 @@ use super::version::Kind;
 
 const RELEASE: &str = "sluice.dev/release";
 const WORKER_LABEL: &str = "sluice.dev/worker";
+/// `maxWorkers` where it is not given.
+const WORKERS_MAX: usize = 100;
 
 /// One version of a limit or lock.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +22,10 @@ pub(super) struct Pool {
     pub(super) mode: Mode,
     /// Set for a family: the pod label that names the worker.
     pub(super) family_label: Option<String>,
+    /// Most workers of a family.
+    pub(super) workers_max: usize,
+    /// uids of its owners.
+    pub(super) owners: BTreeSet<String>,
     pub(super) allows: Allows,
     /// Slots are freed with proof only.
     pub(super) confirmed: bool,
@@ -81,13 +87,23 @@ impl Pool {
                 let label = family.get("podLabel").and_then(Value::as_str);
                 label.unwrap_or(WORKER_LABEL).to_owned()
             }),
+            workers_max: family
+                .and_then(|family| family.get("maxWorkers")?.as_u64())
+                .map_or(WORKERS_MAX, |most| {
+                    usize::try_from(most).unwrap_or(usize::MAX)
+                }),
+            owners: at("/metadata/ownerReferences")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|owner| Some(owner.get("uid")?.as_str()?.to_owned()))
+                .collect(),
             allows: match text("/spec/allowedNamespaces/from") {
                 Some("All") => Allows::All,
                 Some("Selector") => Allows::Selected,
                 _ => Allows::Same,
             },
-            confirmed: text("/spec/releasePolicy") == Some("Confirmed")
-                || at("/spec/releasePolicy/type").and_then(Value::as_str) == Some("Confirmed"),
+            confirmed: text("/spec/releasePolicy") == Some("Confirmed"),
             released: released
                 .split(',')
                 .map(|uid| uid.trim().to_owned())
@@ -113,8 +129,18 @@ impl Status {
             text.filter(|text| !text.is_empty()).map(ToOwned::to_owned)
         };
         let flag = |field: &str| status.get(field).and_then(Value::as_bool).unwrap_or(false);
-        let list = |field: &str| status.get(field).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let read = |field: &str| list(field).iter().filter_map(Entry::read).collect::<Vec<_>>();
+        let list = |field: &str| {
+            status
+                .get(field)
+                .and_then(Value::as_array)
+                .map_or(&[][..], Vec::as_slice)
+        };
+        let read = |field: &str| {
+            list(field)
+                .iter()
+                .filter_map(Entry::read)
+                .collect::<Vec<_>>()
+        };
         let (leases, adopted) = (read("leases"), read("adopted"));
         Self {
             last_token: status.get("lastToken").and_then(Value::as_i64).unwrap_or(0),
@@ -150,7 +176,10 @@ impl Status {
 
     /// Whether two holders of a lock exclude each other.
     pub(super) fn excludes_itself(&self) -> bool {
-        self.entries().count() > 1 && self.entries().any(|entry| entry.amount == Amount::Exclusive)
+        self.entries().count() > 1
+            && self
+                .entries()
+                .any(|entry| entry.amount == Amount::Exclusive)
     }
 }
 

@@ -35,8 +35,12 @@ pub fn check_quiescent(history: &History, assumptions: &Assumptions) -> Vec<Viol
             continue;
         };
         let mut add = |message| report.add(Invariant::Quiescence, place, message);
-        leftovers(&world, place, pool).into_iter().for_each(&mut add);
-        forgotten(&world, place, pool).into_iter().for_each(&mut add);
+        leftovers(&world, place, pool)
+            .into_iter()
+            .for_each(&mut add);
+        forgotten(&world, place, pool)
+            .into_iter()
+            .for_each(&mut add);
         if !pool.status.fenced && pool.status.adopted.len() < LEASES_MAX {
             add("it has not ended its fence".into());
         }
@@ -71,7 +75,13 @@ fn leftovers(world: &World, place: &ObjectRef, pool: &Pool) -> Vec<String> {
     };
     let entries = pool.status.entries();
     entries
-        .filter_map(|entry| Some(format!("it still has a lease of {}, {}", entry.holder(), told(entry)?)))
+        .filter_map(|entry| {
+            Some(format!(
+                "it still has a lease of {}, {}",
+                entry.holder(),
+                told(entry)?
+            ))
+        })
         .collect()
 }
 
@@ -82,7 +92,10 @@ fn forgotten(world: &World, place: &ObjectRef, pool: &Pool) -> Vec<String> {
             holder.is_revealed()
                 && !holder.gone
                 && !holder.last.is_terminal()
-                && holder.last.record().is_some_and(|record| record.lease_on(place).is_some())
+                && holder
+                    .last
+                    .record()
+                    .is_some_and(|record| record.lease_on(place).is_some())
         })
     };
     let uncounted = world.pods.keys().filter(|uid| {
@@ -101,22 +114,39 @@ struct Waiter<'a> {
 }
 
 fn grantable(world: &World) -> Vec<(ObjectRef, String)> {
-    let waiters: Vec<Waiter<'_>> =
-        world.pods.values().filter(|it| !it.gone).filter_map(|it| waiter(world, &it.last)).collect();
+    let waiters: Vec<Waiter<'_>> = world
+        .pods
+        .values()
+        .filter(|it| !it.gone)
+        .filter_map(|it| waiter(world, &it.last))
+        .collect();
     let told = |waiter: &&Waiter<'_>| {
         waiter.fits
             && !waiters.iter().any(|other| {
                 rank(other.pod) < rank(waiter.pod)
-                    && other.wants.keys().any(|place| waiter.wants.contains_key(place))
+                    && other
+                        .wants
+                        .keys()
+                        .any(|place| waiter.wants.contains_key(place))
             })
     };
     waiters
         .iter()
         .filter(told)
         .map(|waiter| {
-            let pod = ObjectRef::new(Kind::Pod, waiter.pod.namespace.clone(), waiter.pod.name.clone());
+            let pod = ObjectRef::new(
+                Kind::Pod,
+                waiter.pod.namespace.clone(),
+                waiter.pod.name.clone(),
+            );
             let places: Vec<_> = waiter.wants.keys().map(ToString::to_string).collect();
-            (pod, format!("it waits, is next, and there is room in {}", places.join(", ")))
+            (
+                pod,
+                format!(
+                    "it waits, is next, and there is room in {}",
+                    places.join(", ")
+                ),
+            )
         })
         .collect()
 }
@@ -133,7 +163,9 @@ fn waiter<'a>(world: &World, pod: &'a Pod) -> Option<Waiter<'a>> {
         && !pod.other_gates
         && !pod.deleting
         && !pod.is_terminal()
-        && pod.attempt.is_some_and(|attempt| attempt != Attempt::TimedOut);
+        && pod
+            .attempt
+            .is_some_and(|attempt| attempt != Attempt::TimedOut);
     let wants = waits.then(|| wants(world, pod).ok())??;
     let mut fits = true;
     for (place, want) in &wants {
@@ -157,31 +189,56 @@ enum Standing {
 fn standing(world: &World, pod: &Pod, place: &ObjectRef, want: &Want) -> Standing {
     let family = want.family.as_ref().and_then(|family| world.pool(family));
     let Some(pool) = world.pool(place).or(family) else {
-        return if pod.ignores_missing { Standing::Fits } else { Standing::Aside };
+        return if pod.ignores_missing {
+            Standing::Fits
+        } else {
+            Standing::Aside
+        };
     };
     let allowed = pod.namespace == place.namespace || pool.allows == Allows::All;
-    if !allowed || pool.mode == Mode::Paused {
-        return Standing::Aside;
-    }
-    if pool.mode == Mode::Disabled {
-        return Standing::Fits;
-    }
-    if pool.family_label.is_some() {
-        // The worker's own limit is not there: nobody holds it, so all of it is free.
-        return if want.amount.slots() <= pool.slots { Standing::Fits } else { Standing::Aside };
-    }
-    if pool.kind == Kind::Limit && want.amount.slots() > pool.slots {
-        return Standing::Aside;
-    }
-    // Leases of its own that a grant left behind are no obstacle to it.
-    let others: Vec<_> = pool.status.entries().filter(|entry| entry.uid != pod.uid).collect();
-    let room = match want.amount {
-        Amount::Slots(slots) => {
-            let held = others.iter().fold(0_i64, |sum, entry| sum.saturating_add(entry.amount.slots()));
-            held.saturating_add(slots) <= pool.slots
+    let too_small = pool.kind == Kind::Limit && want.amount.slots() > pool.slots;
+    match pool.mode {
+        Mode::Paused => Standing::Aside,
+        _ if !allowed || pool.status.unreadable > 0 => Standing::Aside,
+        Mode::Disabled => Standing::Fits,
+        // The worker's own limit is not there: nobody holds it, unless there may be no more of them.
+        Mode::Active if pool.family_label.is_some() => {
+            let full = workers(world, want.family.as_ref()) >= pool.workers_max;
+            if full || too_small {
+                Standing::Aside
+            } else {
+                Standing::Fits
+            }
         }
-        Amount::Exclusive => others.is_empty(),
-        Amount::Shared => others.iter().all(|entry| entry.amount == Amount::Shared),
+        Mode::Active if too_small => Standing::Aside,
+        Mode::Active if has_room(pool, pod, want.amount) => Standing::Fits,
+        Mode::Active => Standing::Waits,
+    }
+}
+
+/// How many workers of a family have limits.
+fn workers(world: &World, family: Option<&ObjectRef>) -> usize {
+    let Some(family) = family else { return 0 };
+    let prefix = format!("{}--", family.name);
+    let is_worker = |place: &ObjectRef| {
+        place.kind == family.kind
+            && place.namespace == family.namespace
+            && place.name.starts_with(&prefix)
+            && world.pool(place).is_some()
     };
-    if room && pool.status.leases.len() < LEASES_MAX { Standing::Fits } else { Standing::Waits }
+    world.places.keys().filter(|place| is_worker(place)).count()
+}
+
+/// Whether a pod fits beside all others; leases of its own that a grant left behind are no obstacle to it.
+fn has_room(pool: &Pool, pod: &Pod, amount: Amount) -> bool {
+    let mut others = pool.status.entries().filter(|entry| entry.uid != pod.uid);
+    let fits = match amount {
+        Amount::Slots(slots) => {
+            let held = others.fold(slots, |sum, entry| sum.saturating_add(entry.amount.slots()));
+            held <= pool.slots
+        }
+        Amount::Exclusive => others.next().is_none(),
+        Amount::Shared => others.all(|entry| entry.amount == Amount::Shared),
+    };
+    fits && pool.status.leases.len() < LEASES_MAX
 }

@@ -115,9 +115,15 @@ mod tests {
             key: "/registry/pods/ns/p".into(),
             value: Some(value.to_vec()),
         };
-        let object = decode(&write(br#"{"metadata": {"name": "p", "managedFields": [1]}}"#)).unwrap();
+        let object = decode(&write(
+            br#"{"metadata": {"name": "p", "managedFields": [1]}}"#,
+        ))
+        .unwrap();
         assert_eq!(object.unwrap().to_string(), r#"{"metadata":{"name":"p"}}"#);
         let error = decode(&write(b"k8s\0\x0a")).unwrap_err();
-        assert!(error.to_string().contains("--storage-media-type"), "{error}");
+        assert!(
+            error.to_string().contains("--storage-media-type"),
+            "{error}"
+        );
     }
 }

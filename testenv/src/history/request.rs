@@ -23,7 +23,10 @@ pub(super) enum Amount {
 impl Amount {
     /// Reads `slots` or `mode` of a lease.
     fn read(object: &Value) -> Option<Self> {
-        match (object.get("slots"), object.get("mode").and_then(Value::as_str)) {
+        match (
+            object.get("slots"),
+            object.get("mode").and_then(Value::as_str),
+        ) {
             (Some(slots), None) => slots.as_i64().map(Self::Slots),
             (None, Some("Shared")) => Some(Self::Shared),
             (None, Some("Exclusive")) => Some(Self::Exclusive),
@@ -157,10 +160,16 @@ impl Record {
     /// Reads the annotation of a pod in this namespace; says what is wrong with it.
     pub(super) fn read(text: &str, namespace: &str) -> Result<Self, String> {
         let record: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let attempt = Attempt::from_field(record.get("attempt")).ok_or("its attempt cannot be read")?;
-        let leases = record.get("leases").and_then(Value::as_array).ok_or("it has no list of leases")?;
-        let leases: Option<Vec<_>> =
-            leases.iter().map(|lease| RecordedLease::read(lease, namespace)).collect();
+        let attempt =
+            Attempt::from_field(record.get("attempt")).ok_or("its attempt cannot be read")?;
+        let leases = record
+            .get("leases")
+            .and_then(Value::as_array)
+            .ok_or("it has no list of leases")?;
+        let leases: Option<Vec<_>> = leases
+            .iter()
+            .map(|lease| RecordedLease::read(lease, namespace))
+            .collect();
         let leases = leases.ok_or("one of its leases cannot be read")?;
         Ok(Self { attempt, leases })
     }
@@ -200,15 +209,24 @@ mod tests {
             {"kind": "Lock", "key": "db", "uid": "v", "mode": "Shared", "token": 9}]}"#;
         let record = Record::read(text, "b").unwrap();
         assert_eq!(record.attempt, Attempt::Number(2));
-        let gpu = record.lease_on(&ObjectRef::new(Kind::Limit, "a", "gpu--w1")).unwrap();
+        let gpu = record
+            .lease_on(&ObjectRef::new(Kind::Limit, "a", "gpu--w1"))
+            .unwrap();
         assert_eq!((gpu.amount, gpu.token), (Amount::Slots(2), 7));
-        let lock = record.lease_on(&ObjectRef::new(Kind::Lock, "b", "db")).unwrap();
+        let lock = record
+            .lease_on(&ObjectRef::new(Kind::Lock, "b", "db"))
+            .unwrap();
         assert_eq!(lock.amount, Amount::Shared);
     }
 
     #[test]
     fn what_is_no_record_says_why() {
-        for text in ["", "{}", r#"{"attempt": "x", "leases": []}"#, r#"{"leases": [{"kind": "Pod"}]}"#] {
+        for text in [
+            "",
+            "{}",
+            r#"{"attempt": "x", "leases": []}"#,
+            r#"{"leases": [{"kind": "Pod"}]}"#,
+        ] {
             assert!(Record::read(text, "ns").is_err(), "{text}");
         }
     }

@@ -37,16 +37,38 @@ fn serving(
     pod: &Pod,
     named: ObjectRef,
 ) -> Result<(ObjectRef, Option<ObjectRef>), String> {
-    let Some(label) = world.pool(&named).and_then(|pool| pool.family_label.clone()) else {
+    let Some(pool) = world.pool(&named) else {
+        let family = family_of_missing(world, &named);
+        return Ok((named, family));
+    };
+    let Some(label) = &pool.family_label else {
         return Ok((named, None));
     };
-    match pod.labels.get(&label) {
-        Some(worker) if is_segment(worker) => {
-            let name = format!("{}--{worker}", named.name);
-            let child = ObjectRef::new(named.kind, named.namespace.clone(), name);
-            Ok((child, Some(named)))
-        }
-        Some(worker) => Err(format!("label {label}={worker} names no worker of family {named}")),
-        None => Err(format!("no label {label} says which worker of family {named} it is for")),
+    let worker = pod
+        .labels
+        .get(label)
+        .ok_or_else(|| format!("no label {label} says which worker of family {named} it is for"))?;
+    if !is_segment(worker) {
+        return Err(format!(
+            "label {label}={worker} names no worker of family {named}"
+        ));
     }
+    let name = format!("{}--{worker}", named.name);
+    let child = ObjectRef::new(named.kind, named.namespace.clone(), name);
+    let incarnations = world.places.get(&named).map(|it| &it.incarnations);
+    let is_ours = |uid: &String| incarnations.is_some_and(|it| it.contains_key(uid));
+    match world.pool(&child) {
+        Some(foreign) if !foreign.owners.iter().any(is_ours) => {
+            Err(format!("{child} is none of family {named}"))
+        }
+        _ => Ok((child, Some(named))),
+    }
+}
+
+/// The family that has to make this limit, where it is missing and named as one of its workers.
+fn family_of_missing(world: &World, named: &ObjectRef) -> Option<ObjectRef> {
+    let (family, _) = named.name.rsplit_once("--")?;
+    let family = ObjectRef::new(named.kind, named.namespace.clone(), family);
+    let is_family = world.pool(&family)?.family_label.is_some();
+    is_family.then_some(family)
 }

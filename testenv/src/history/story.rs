@@ -51,7 +51,11 @@ impl History {
     fn cast(&self, name: &str) -> BTreeSet<ObjectRef> {
         let mut cast = BTreeSet::new();
         let mut uids = BTreeSet::new();
-        for version in self.versions().iter().filter(|version| version.name == name) {
+        for version in self
+            .versions()
+            .iter()
+            .filter(|version| version.name == name)
+        {
             cast.insert(version.object_ref());
             if let (true, Some(object)) = (version.kind.is_pool(), &version.object) {
                 let status = Pool::read(version.kind, object).status;
@@ -63,8 +67,11 @@ impl History {
         for version in self.versions() {
             if let Change::Pod(change) = world.take(version) {
                 let pod = change.new.or(change.old);
-                let wants = pod.as_deref().and_then(|pod| super::resolve::wants(&world, pod).ok());
-                let names = wants.is_some_and(|wants| wants.keys().any(|place| pools.contains(place)));
+                let wants = pod
+                    .as_deref()
+                    .and_then(|pod| super::resolve::wants(&world, pod).ok());
+                let names =
+                    wants.is_some_and(|wants| wants.keys().any(|place| pools.contains(place)));
                 if names || uids.contains(&change.uid) {
                     cast.insert(change.place);
                 }
@@ -80,7 +87,10 @@ fn pool_line(old: Option<&Pool>, new: Option<&Pool>) -> String {
     };
     let mut told = Vec::new();
     match old {
-        None => told.push(format!("created ({}), {} slots, {:?}", new.uid, new.slots, new.mode)),
+        None => told.push(format!(
+            "created ({}), {} slots, {:?}",
+            new.uid, new.slots, new.mode
+        )),
         Some(old) => {
             if old.slots != new.slots {
                 told.push(format!("slots {} → {}", old.slots, new.slots));
@@ -94,21 +104,34 @@ fn pool_line(old: Option<&Pool>, new: Option<&Pool>) -> String {
         }
     }
     let nothing = Status::default();
-    status_words(old.map_or(&nothing, |old| &old.status), &new.status, &mut told);
+    status_words(
+        old.map_or(&nothing, |old| &old.status),
+        &new.status,
+        &mut told,
+    );
     told.join("; ")
 }
 
 fn status_words(old: &Status, new: &Status, told: &mut Vec<String>) {
-    for (word, old, new) in [("leases", &old.leases, &new.leases), ("adopted", &old.adopted, &new.adopted)] {
+    for (word, old, new) in [
+        ("leases", &old.leases, &new.leases),
+        ("adopted", &old.adopted, &new.adopted),
+    ] {
         for entry in new.iter().filter(|entry| !old.contains(entry)) {
             let (amount, token, attempt) = (entry.amount, entry.token, entry.attempt);
-            told.push(format!("{word} + {} ({amount}, token {token}, {attempt})", entry.name));
+            told.push(format!(
+                "{word} + {} ({amount}, token {token}, {attempt})",
+                entry.name
+            ));
         }
         for entry in old.iter().filter(|entry| !new.contains(entry)) {
             told.push(format!("{word} - {} (token {})", entry.name, entry.token));
         }
     }
-    for (word, old, new) in [("fenced", old.fenced, new.fenced), ("open", old.open, new.open)] {
+    for (word, old, new) in [
+        ("fenced", old.fenced, new.fenced),
+        ("open", old.open, new.open),
+    ] {
         if old != new {
             told.push(format!("{word} {new}"));
         }
@@ -123,22 +146,37 @@ fn status_words(old: &Status, new: &Status, told: &mut Vec<String>) {
 
 fn pod_line(old: Option<&Pod>, new: Option<&Pod>) -> String {
     let Some(new) = new else {
-        return format!("gone (last phase {})", old.map_or("unknown", |old| old.phase.as_str()));
+        return format!(
+            "gone (last phase {})",
+            old.map_or("unknown", |old| old.phase.as_str())
+        );
     };
     let mut told = Vec::new();
     let Some(old) = old else {
-        let gate = if new.gated { "gated" } else { "without our gate" };
-        let asks = [&new.slots, &new.locks].map(|it| it.clone().unwrap_or_default()).join(" | ");
+        let gate = if new.gated {
+            "gated"
+        } else {
+            "without our gate"
+        };
+        let asks = [&new.slots, &new.locks]
+            .map(|it| it.clone().unwrap_or_default())
+            .join(" | ");
         return format!("created ({}), {gate}, asks for {asks}", new.uid);
     };
     if old.attempt != new.attempt {
-        told.push(new.attempt.map_or_else(|| "unreadable attempt".into(), |it| it.to_string()));
+        told.push(
+            new.attempt
+                .map_or_else(|| "unreadable attempt".into(), |it| it.to_string()),
+        );
     }
     if (&old.slots, &old.locks) != (&new.slots, &new.locks) {
         told.push(format!("now asks for {:?} and {:?}", new.slots, new.locks));
     }
     if old.gated && !new.gated {
-        told.push(format!("REVEALED with {}", new.granted.as_deref().unwrap_or("no record")));
+        told.push(format!(
+            "REVEALED with {}",
+            new.granted.as_deref().unwrap_or("no record")
+        ));
     } else if old.granted != new.granted {
         told.push(format!("record now {:?}", new.granted));
     }

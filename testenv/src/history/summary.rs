@@ -44,8 +44,18 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, pool) in &self.pools {
-            let PoolSummary { slots, highest_held, highest_running, leases, status_versions } = pool;
-            let capacity = if *slots > 0 { format!(" of {slots}") } else { String::new() };
+            let PoolSummary {
+                slots,
+                highest_held,
+                highest_running,
+                leases,
+                status_versions,
+            } = pool;
+            let capacity = if *slots > 0 {
+                format!(" of {slots}")
+            } else {
+                String::new()
+            };
             writeln!(
                 formatter,
                 "{place}: at most {highest_running}{capacity} running, {highest_held} held; {leases} leases in \
@@ -54,7 +64,10 @@ impl fmt::Display for Summary {
         }
         write!(formatter, "{} pods granted", self.grants)?;
         match self.status_writes_per_grant() {
-            Some(writes) => write!(formatter, ", {writes:.2} status writes and 1 patch for each"),
+            Some(writes) => write!(
+                formatter,
+                ", {writes:.2} status writes and 1 patch for each"
+            ),
             None => Ok(()),
         }
     }
@@ -86,9 +99,13 @@ impl History {
                     let Some(record) = new.record() else { continue };
                     summary.grants = summary.grants.saturating_add(1);
                     for lease in &record.leases {
-                        let Some(current) = world.pool(&lease.pool) else { continue };
+                        let Some(current) = world.pool(&lease.pool) else {
+                            continue;
+                        };
                         let now = running(&world, &lease.pool, current);
-                        let sum = now.iter().fold(0_i64, |sum, (_, it)| sum.saturating_add(it.slots()));
+                        let sum = now
+                            .iter()
+                            .fold(0_i64, |sum, (_, it)| sum.saturating_add(it.slots()));
                         let pool = summary.pools.entry(lease.pool.clone()).or_default();
                         pool.highest_running = pool.highest_running.max(sum);
                     }

@@ -252,11 +252,22 @@ mod tests {
         let told: Vec<_> = history
             .versions()
             .iter()
-            .map(|it| (it.revision, it.uid.as_str(), it.object.is_some(), it.previous.is_some()))
+            .map(|it| {
+                (
+                    it.revision,
+                    it.uid.as_str(),
+                    it.object.is_some(),
+                    it.previous.is_some(),
+                )
+            })
             .collect();
         assert_eq!(
             told,
-            [(3, "a", true, false), (7, "a", false, true), (9, "b", true, false)]
+            [
+                (3, "a", true, false),
+                (7, "a", false, true),
+                (9, "b", true, false)
+            ]
         );
         assert_eq!(history.of(&pod).count(), 3);
     }

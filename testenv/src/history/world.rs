@@ -77,7 +77,7 @@ pub(super) enum Change {
 #[derive(Debug)]
 pub(super) struct PoolChange {
     pub(super) place: ObjectRef,
-    /// The version before, of the same incarnation.
+    /// The version before; a name gets a new uid only after a deletion, so it is of the same incarnation.
     pub(super) old: Option<Arc<Pool>>,
     pub(super) new: Option<Arc<Pool>>,
     /// Entries whose tokens were never issued before.
@@ -120,25 +120,20 @@ impl World {
 
     fn take_pool(&mut self, version: &Version) -> PoolChange {
         let place = version.object_ref();
-        let new = version.object.as_ref().map(|object| Arc::new(Pool::read(version.kind, object)));
-        let fresh = new.as_ref().map_or_else(Vec::new, |pool| self.fresh_entries(&place, pool));
+        let new = version
+            .object
+            .as_ref()
+            .map(|object| Arc::new(Pool::read(version.kind, object)));
+        let fresh = new
+            .as_ref()
+            .map_or_else(Vec::new, |pool| self.fresh_entries(&place, pool));
         let at = self.places.entry(place.clone()).or_default();
         let old = at.current.take();
-        let same = match (&old, &new) {
-            (Some(old), Some(new)) => old.uid == new.uid,
-            _ => true,
-        };
-        if let Some(before) = &old
-            && (new.is_none() || !same)
-        {
-            at.former = Some(before.uid.clone());
-            if let Some(former) = at.incarnations.get_mut(&before.uid) {
-                former.deleted = true;
-            }
-        }
         let highest_before = at.highest_token;
-        if let (Some(old), Some(new), true) = (&old, &new, same) {
-            at.settle(&self.pods, old, new);
+        match (&old, &new) {
+            (Some(old), Some(new)) => at.settle(&self.pods, old, new),
+            (Some(old), None) => at.bury(old),
+            (None, _) => {}
         }
         if let Some(pool) = &new {
             at.note(pool);
@@ -146,7 +141,7 @@ impl World {
         at.current.clone_from(&new);
         PoolChange {
             place,
-            old: old.filter(|_| same),
+            old,
             new,
             fresh,
             highest_before,
@@ -159,13 +154,13 @@ impl World {
         let issued = self.places.get(place).map(|it| &it.issued);
         let is_fresh = |entry: &&Entry| {
             let seen = issued.is_some_and(|it| it.contains(&(entry.uid.clone(), entry.token)));
-            let runs = self.pods.get(&entry.uid).is_none_or(|pod| !pod.last.gated);
-            let recorded = self
-                .pods
-                .get(&entry.uid)
+            let holder = self.pods.get(&entry.uid);
+            let runs = holder.is_none_or(|pod| !pod.last.gated);
+            let untold = runs && entry.token == 0;
+            let recorded = holder
                 .and_then(|pod| pod.last.record()?.lease_on(place))
                 .is_some_and(|lease| lease.token == entry.token);
-            !seen && !recorded && !(runs && entry.token == 0)
+            !(seen || recorded || untold)
         };
         pool.status.entries().filter(is_fresh).cloned().collect()
     }
@@ -173,18 +168,28 @@ impl World {
     fn take_pod(&mut self, version: &Version) -> PodChange {
         let read = |object| Arc::new(Pod::read(&version.namespace, &version.name, object));
         let new = version.object.as_deref().map(read);
-        let old = version.previous.as_deref().map(read).filter(|old| old.uid == version.uid);
+        let old = version
+            .previous
+            .as_deref()
+            .map(read)
+            .filter(|old| old.uid == version.uid);
         if let Some(pod) = new.as_ref().or(old.as_ref()) {
-            let holder = self.pods.entry(version.uid.clone()).or_insert_with(|| Holder {
-                last: Arc::clone(pod),
-                gone: false,
-                end: End::Live,
-                node_out: false,
-            });
+            let holder = self
+                .pods
+                .entry(version.uid.clone())
+                .or_insert_with(|| Holder {
+                    last: Arc::clone(pod),
+                    gone: false,
+                    end: End::Live,
+                    node_out: false,
+                });
             holder.last = Arc::clone(pod);
             holder.gone = new.is_none();
             holder.end = holder.end.max(End::judge(pod, holder.gone));
-            holder.node_out |= pod.node.as_ref().is_some_and(|node| !self.nodes.contains(node));
+            holder.node_out |= pod
+                .node
+                .as_ref()
+                .is_some_and(|node| !self.nodes.contains(node));
         }
         PodChange {
             place: version.object_ref(),
@@ -195,13 +200,17 @@ impl World {
     }
 
     fn take_node(&mut self, version: &Version) {
-        let works = version.object.as_ref().is_some_and(|node| !is_out_of_service(node));
+        let works = version
+            .object
+            .as_ref()
+            .is_some_and(|node| !is_out_of_service(node));
         if works {
             self.nodes.insert(version.name.clone());
             return;
         }
         self.nodes.remove(&version.name);
-        let bound = |holder: &&mut Holder| holder.last.node.as_deref() == Some(version.name.as_str());
+        let bound =
+            |holder: &&mut Holder| holder.last.node.as_deref() == Some(version.name.as_str());
         for holder in self.pods.values_mut().filter(bound) {
             holder.node_out = true;
         }
@@ -214,7 +223,9 @@ impl Place {
         let released = self.incarnations.get(&new.uid).map(|it| &it.released);
         for entry in old.status.entries() {
             let stays = new.status.entry(&entry.uid).is_some();
-            let ended = pods.get(&entry.uid).is_none_or(|holder| has_ended(holder, new));
+            let ended = pods
+                .get(&entry.uid)
+                .is_none_or(|holder| has_ended(holder, new));
             let freed = new.released.contains(&entry.uid)
                 || released.is_some_and(|it| it.contains(&entry.uid));
             if !stays && (ended || freed) {
@@ -223,21 +234,34 @@ impl Place {
         }
     }
 
+    fn bury(&mut self, deleted: &Pool) {
+        self.former = Some(deleted.uid.clone());
+        if let Some(incarnation) = self.incarnations.get_mut(&deleted.uid) {
+            incarnation.deleted = true;
+        }
+    }
+
     /// Remembers what a version says.
     fn note(&mut self, pool: &Arc<Pool>) {
-        let incarnation = self.incarnations.entry(pool.uid.clone()).or_insert_with(|| Incarnation {
-            last: Arc::clone(pool),
-            deleted: false,
-            held: BTreeMap::new(),
-            released: BTreeSet::new(),
-        });
+        let incarnation = self
+            .incarnations
+            .entry(pool.uid.clone())
+            .or_insert_with(|| Incarnation {
+                last: Arc::clone(pool),
+                deleted: false,
+                held: BTreeMap::new(),
+                released: BTreeSet::new(),
+            });
         incarnation.last = Arc::clone(pool);
         incarnation.released.extend(pool.released.iter().cloned());
         for entry in pool.status.entries() {
-            let held = incarnation.held.entry(entry.uid.clone()).or_insert_with(|| Held {
-                entry: entry.clone(),
-                capacity: pool.slots,
-            });
+            let held = incarnation
+                .held
+                .entry(entry.uid.clone())
+                .or_insert_with(|| Held {
+                    entry: entry.clone(),
+                    capacity: pool.slots,
+                });
             if held.entry.token != entry.token {
                 held.capacity = pool.slots;
             }
@@ -258,6 +282,8 @@ impl Holder {
 
     /// The attempt that its leases must have to count: that of its record, else its own.
     pub(super) fn attempt(&self) -> Option<Attempt> {
-        self.last.record().map_or(self.last.attempt, |record| Some(record.attempt))
+        self.last
+            .record()
+            .map_or(self.last.attempt, |record| Some(record.attempt))
     }
 }

@@ -34,12 +34,19 @@ impl Helm {
     /// Helm without a cluster, for `lint` and `template`.
     pub(crate) async fn offline() -> Self {
         let program = assets::helm().await.unwrap();
-        Self { program, kubeconfig: None, home: tempfile::tempdir().unwrap() }
+        Self {
+            program,
+            kubeconfig: None,
+            home: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// Helm with all rights on a control plane.
     pub(crate) async fn on(plane: &ControlPlane) -> Self {
-        Self { kubeconfig: Some(plane.kubeconfig()), ..Self::offline().await }
+        Self {
+            kubeconfig: Some(plane.kubeconfig()),
+            ..Self::offline().await
+        }
     }
 
     /// Runs a command to its end: what it printed, or, if it failed, what it complained of.
@@ -54,12 +61,17 @@ impl Helm {
 
     /// Starts a command that a test works beside.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
+        self.command(arguments)
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
     }
 
     /// Installs the chart as [`RELEASE`] into [`NAMESPACE`], with these values (`key=value`).
     pub(crate) async fn install(&self, values: &[&str]) -> Result<String, String> {
-        self.release("install", &["--create-namespace"], values).await
+        self.release("install", &["--create-namespace"], values)
+            .await
     }
 
     /// Upgrades [`RELEASE`] to the chart with these values.
@@ -68,8 +80,14 @@ impl Helm {
     }
 
     /// Renders the chart as [`RELEASE`], as for a server of this version, and gives the objects.
-    pub(crate) async fn template(&self, version: &str, values: &[&str]) -> Result<Vec<Value>, String> {
-        let text = self.release("template", &["--kube-version", version], values).await?;
+    pub(crate) async fn template(
+        &self,
+        version: &str,
+        values: &[&str],
+    ) -> Result<Vec<Value>, String> {
+        let text = self
+            .release("template", &["--kube-version", version], values)
+            .await?;
         let objects = serde_yaml::Deserializer::from_str(&text)
             .map(|document| serde::Deserialize::deserialize(document).unwrap())
             .filter(|object: &Value| !object.is_null());
@@ -89,9 +107,11 @@ impl Helm {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).stdin(Stdio::null());
-        for (variable, directory) in
-            [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")]
-        {
+        for (variable, directory) in [
+            ("HELM_CACHE_HOME", "cache"),
+            ("HELM_CONFIG_HOME", "config"),
+            ("HELM_DATA_HOME", "data"),
+        ] {
             command.env(variable, self.home.path().join(directory));
         }
         match &self.kubeconfig {
@@ -113,7 +133,10 @@ pub(crate) fn repository() -> &'static Path {
 }
 
 /// Waits until a condition holds; fails with the last thing it said when it does not in time.
-pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Result<T, String>) -> T {
+pub(crate) async fn eventually<T>(
+    what: &str,
+    mut condition: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(PATIENCE_SECONDS);
     loop {
         match condition().await {

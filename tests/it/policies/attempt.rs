@@ -37,10 +37,20 @@ async fn every_edit_of_the_request_raises_it() {
     ];
     for (number, edit) in edits.iter().enumerate() {
         let edited = world.edit(&dev, "pod", edit).await.unwrap();
-        assert_eq!(attempt(&edited), Some((number + 1).to_string().as_str()), "{edit}");
+        assert_eq!(
+            attempt(&edited),
+            Some((number + 1).to_string().as_str()),
+            "{edit}"
+        );
     }
     // Those who may do everything are no exception.
-    let edited = world.edit(&world.plane.client(), "pod", &annotations(json!({"sluice.dev/slots": "db"}))).await;
+    let edited = world
+        .edit(
+            &world.plane.client(),
+            "pod",
+            &annotations(json!({"sluice.dev/slots": "db"})),
+        )
+        .await;
     assert_eq!(attempt(&edited.unwrap()), Some("11"));
 }
 
@@ -68,16 +78,28 @@ async fn what_the_editor_writes_there_counts_for_nothing() {
     world.waiting("pod").await;
     let dev = world.dev();
     for forged in ["7", "0", "timed-out", "x"] {
-        let edit = annotations(json!({"sluice.dev/slots": format!("db-{forged}"), ATTEMPT: forged}));
+        let edit =
+            annotations(json!({"sluice.dev/slots": format!("db-{forged}"), ATTEMPT: forged}));
         let before = world.edit(&dev, "pod", &json!({})).await.unwrap();
-        let expected = attempt(&before).map_or(1, |text| text.parse::<u32>().unwrap() + 1).to_string();
+        let expected = attempt(&before)
+            .map_or(1, |text| text.parse::<u32>().unwrap() + 1)
+            .to_string();
         let edited = world.edit(&dev, "pod", &edit).await.unwrap();
         assert_eq!(attempt(&edited), Some(expected.as_str()), "{forged}");
     }
     // Without an edit of the request it is not theirs to change, not even by one.
     for forged in [json!("5"), json!("99"), json!(null), json!("timed-out")] {
-        let sentence = refusal("guard", world.edit(&dev, "pod", &annotations(json!({ATTEMPT: forged}))).await).unwrap();
-        assert!(sentence.contains("annotation sluice.dev/attempt: is changed by the controller"), "{sentence}");
+        let sentence = refusal(
+            "guard",
+            world
+                .edit(&dev, "pod", &annotations(json!({ATTEMPT: forged})))
+                .await,
+        )
+        .unwrap();
+        assert!(
+            sentence.contains("annotation sluice.dev/attempt: is changed by the controller"),
+            "{sentence}"
+        );
     }
 }
 
@@ -85,8 +107,22 @@ async fn what_the_editor_writes_there_counts_for_nothing() {
 async fn timed_out_is_final() {
     let world = world("final").await;
     world.waiting("pod").await;
-    world.edit(&world.controller().await, "pod", &annotations(json!({ATTEMPT: "timed-out"}))).await.unwrap();
-    let edited = world.edit(&world.dev(), "pod", &annotations(json!({"sluice.dev/slots": "db"}))).await.unwrap();
+    world
+        .edit(
+            &world.controller().await,
+            "pod",
+            &annotations(json!({ATTEMPT: "timed-out"})),
+        )
+        .await
+        .unwrap();
+    let edited = world
+        .edit(
+            &world.dev(),
+            "pod",
+            &annotations(json!({"sluice.dev/slots": "db"})),
+        )
+        .await
+        .unwrap();
     assert_eq!(attempt(&edited), Some("timed-out"));
 }
 
@@ -95,9 +131,16 @@ async fn the_controller_raises_it_itself() {
     let world = world("itself").await;
     world.waiting("pod").await;
     let controller = world.controller().await;
-    let raised = world.edit(&controller, "pod", &annotations(json!({ATTEMPT: "4"}))).await.unwrap();
+    let raised = world
+        .edit(&controller, "pod", &annotations(json!({ATTEMPT: "4"})))
+        .await
+        .unwrap();
     assert_eq!(attempt(&raised), Some("4"));
     let labels = json!({"metadata": {"labels": {"sluice.dev/managed": "yes"}}});
     let labelled = world.edit(&controller, "pod", &labels).await.unwrap();
-    assert_eq!(attempt(&labelled), Some("4"), "a write of the controller is no edit");
+    assert_eq!(
+        attempt(&labelled),
+        Some("4"),
+        "a write of the controller is no edit"
+    );
 }

@@ -20,29 +20,70 @@ fn needed() -> Vec<Value> {
 /// What it must never be able to do.
 fn forbidden() -> Vec<(Value, &'static str)> {
     vec![
-        (json!([{"op": "replace", "path": "/spec/containers/0/image", "value": "evil"}]), "nothing in a pod's spec but"),
-        (json!([{"op": "add", "path": "/spec/tolerations/-", "value": {"operator": "Exists"}}]),
-            "nothing in a pod's spec but"),
-        (json!({"spec": {"activeDeadlineSeconds": 1}}), "nothing in a pod's spec but"),
-        (json!({"spec": {"nodeSelector": {"a": "b"}}}), "nothing in a pod's spec but"),
-        (json!({"spec": {"schedulingGates": [{"name": "sluice.dev/slots"}]}}), "nothing in a pod's spec but"),
-        (json!({"metadata": {"annotations": {"example.com/a": "b"}}}), "annotations of sluice.dev"),
-        (json!({"metadata": {"annotations": {"example.com/note": null}}}), "annotations of sluice.dev"),
-        (json!({"metadata": {"labels": {"app": "x"}}}), "the label sluice.dev/managed"),
-        (json!({"metadata": {"labels": {"sluice.dev/worker": "w1"}}}), "the label sluice.dev/managed"),
-        (json!({"metadata": {"finalizers": []}}), "the finalizer sluice.dev/confirm-end"),
-        (json!({"metadata": {"finalizers": ["example.com/mine", "example.com/more"]}}), "the finalizer sluice.dev"),
-        (json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "1"}]}}),
-            "this part of a pod's metadata"),
+        (
+            json!([{"op": "replace", "path": "/spec/containers/0/image", "value": "evil"}]),
+            "nothing in a pod's spec but",
+        ),
+        (
+            json!([{"op": "add", "path": "/spec/tolerations/-", "value": {"operator": "Exists"}}]),
+            "nothing in a pod's spec but",
+        ),
+        (
+            json!({"spec": {"activeDeadlineSeconds": 1}}),
+            "nothing in a pod's spec but",
+        ),
+        (
+            json!({"spec": {"nodeSelector": {"a": "b"}}}),
+            "nothing in a pod's spec but",
+        ),
+        (
+            json!({"spec": {"schedulingGates": [{"name": "sluice.dev/slots"}]}}),
+            "nothing in a pod's spec but",
+        ),
+        (
+            json!({"metadata": {"annotations": {"example.com/a": "b"}}}),
+            "annotations of sluice.dev",
+        ),
+        (
+            json!({"metadata": {"annotations": {"example.com/note": null}}}),
+            "annotations of sluice.dev",
+        ),
+        (
+            json!({"metadata": {"labels": {"app": "x"}}}),
+            "the label sluice.dev/managed",
+        ),
+        (
+            json!({"metadata": {"labels": {"sluice.dev/worker": "w1"}}}),
+            "the label sluice.dev/managed",
+        ),
+        (
+            json!({"metadata": {"finalizers": []}}),
+            "the finalizer sluice.dev/confirm-end",
+        ),
+        (
+            json!({"metadata": {"finalizers": ["example.com/mine", "example.com/more"]}}),
+            "the finalizer sluice.dev",
+        ),
+        (
+            json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "1"}]}}),
+            "this part of a pod's metadata",
+        ),
     ]
 }
 
 impl World {
     async fn caged(&self) {
-        let mut object = pod("pod", json!({"annotations": {"sluice.dev/slots": "gpu", "example.com/note": "x"},
-            "finalizers": ["example.com/mine"]}));
+        // As large as pods come: the comparison has a budget.
+        let large = "x".repeat(200 * 1024);
+        let annotations =
+            json!({"sluice.dev/slots": "gpu", "example.com/note": "x", "example.com/large": large});
+        let mut object = pod(
+            "pod",
+            json!({"annotations": annotations, "finalizers": ["example.com/mine"]}),
+        );
         object["spec"]["schedulingGates"] = json!([{"name": "example.com/other"}]);
-        object["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "1500m", "memory": "1Gi"}});
+        object["spec"]["containers"][0]["resources"] =
+            json!({"requests": {"cpu": "1500m", "memory": "1Gi"}});
         object["spec"]["volumes"] = json!([{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}]);
         self.create(&self.dev(), &object).await.unwrap();
     }
@@ -54,11 +95,17 @@ async fn the_controller_does_its_work() {
     world.caged().await;
     let controller = world.controller().await;
     for patch in needed() {
-        world.edit(&controller, "pod", &patch).await.unwrap_or_else(|error| panic!("{patch}: {error}"));
+        world
+            .edit(&controller, "pod", &patch)
+            .await
+            .unwrap_or_else(|error| panic!("{patch}: {error}"));
     }
     let failed = json!({"status": {"phase": "Failed", "reason": "SlotTimeout", "message": "waited for 10m",
         "conditions": [{"type": "sluice.dev/Granted", "status": "False"}]}});
-    world.edit_status(&controller, "pod", &failed).await.unwrap();
+    world
+        .edit_status(&controller, "pod", &failed)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -77,8 +124,12 @@ async fn and_nothing_else() {
         json!({"status": {"containerStatuses": [{"name": "main", "image": "x", "imageID": "x", "ready": true,
             "restartCount": 0}]}}),
     ] {
-        let sentence = refusal("cage", world.edit_status(&controller, "pod", &patch).await).unwrap();
-        assert!(sentence.contains("phase, reason, message and conditions"), "{patch}: {sentence}");
+        let sentence =
+            refusal("cage", world.edit_status(&controller, "pod", &patch).await).unwrap();
+        assert!(
+            sentence.contains("phase, reason, message and conditions"),
+            "{patch}: {sentence}"
+        );
     }
 }
 
@@ -87,8 +138,10 @@ async fn whatever_rights_it_is_given() {
     let world = world("rights").await;
     world.caged().await;
     // The controller's user, with the rights of an administrator.
-    let mighty = world.plane.client_as(crate::chart::helm::CONTROLLER, &["system:masters"]).unwrap();
-    refusal("cage", world.create(&mighty, &pod("own", json!({}))).await).unwrap();
+    let mighty = world
+        .plane
+        .client_as(crate::chart::helm::CONTROLLER, &["system:masters"])
+        .unwrap();
     let image = json!([{"op": "replace", "path": "/spec/containers/0/image", "value": "evil"}]);
     refusal("cage", world.edit(&mighty, "pod", &image).await).unwrap();
 }

@@ -11,10 +11,19 @@ impl World {
     /// Creates, as `dev`, a workload whose pods ask for a slot, and waits for the first pod.
     async fn asking(&self, kind: &str) -> Pod {
         let request = json!({"annotations": {"sluice.dev/slots": "gpu"}});
-        self.create(&self.dev(), &workload(kind, "work", &request)).await.unwrap();
+        self.create(&self.dev(), &workload(kind, "work", &request))
+            .await
+            .unwrap();
         eventually("a pod of the workload", async || {
-            let pods = self.pods().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
-            pods.items.into_iter().next().ok_or_else(|| "no pod".to_owned())
+            let pods = self
+                .pods()
+                .list(&ListParams::default())
+                .await
+                .map_err(|error| error.to_string())?;
+            pods.items
+                .into_iter()
+                .next()
+                .ok_or_else(|| "no pod".to_owned())
         })
         .await
     }
@@ -30,7 +39,10 @@ async fn pods_of_every_workload_are_made_gated() {
         let world = world("made").await;
         let pod = world.asking(kind).await;
         let gates = pod.spec.unwrap().scheduling_gates.unwrap();
-        assert!(gates.iter().any(|gate| gate.name == "sluice.dev/slots"), "{kind}");
+        assert!(
+            gates.iter().any(|gate| gate.name == "sluice.dev/slots"),
+            "{kind}"
+        );
     }
 }
 
@@ -41,24 +53,54 @@ async fn the_garbage_collector_orphans_and_collects() {
         Api::namespaced(world.plane.client(), &world.namespace);
     let pod = world.asking("ReplicaSet").await;
     let name = pod.metadata.name.unwrap();
-    let orphan = DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
+    let orphan = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        ..DeleteParams::default()
+    };
     sets.delete("work", &orphan).await.unwrap();
     eventually("the pod to be orphaned", async || {
-        let pod = world.pods().get(&name).await.map_err(|error| error.to_string())?;
-        if pod.metadata.owner_references.is_none() { Ok(()) } else { Err("still owned".to_owned()) }
+        let pod = world
+            .pods()
+            .get(&name)
+            .await
+            .map_err(|error| error.to_string())?;
+        if pod.metadata.owner_references.is_none() {
+            Ok(())
+        } else {
+            Err("still owned".to_owned())
+        }
     })
     .await;
-    world.pods().delete(&name, &DeleteParams::default()).await.unwrap();
-    eventually("the set to be gone", async || match sets.get_opt("work").await {
-        Ok(None) => Ok(()),
-        other => Err(format!("{:?}", other.map(|set| set.map(|set| set.metadata.finalizers)))),
+    world
+        .pods()
+        .delete(&name, &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("the set to be gone", async || {
+        match sets.get_opt("work").await {
+            Ok(None) => Ok(()),
+            other => Err(format!(
+                "{:?}",
+                other.map(|set| set.map(|set| set.metadata.finalizers))
+            )),
+        }
     })
     .await;
     world.asking("ReplicaSet").await;
-    sets.delete("work", &DeleteParams::foreground()).await.unwrap();
+    sets.delete("work", &DeleteParams::foreground())
+        .await
+        .unwrap();
     eventually("the pods to be collected", async || {
-        let pods = world.pods().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
-        if pods.items.is_empty() { Ok(()) } else { Err(format!("{} left", pods.items.len())) }
+        let pods = world
+            .pods()
+            .list(&ListParams::default())
+            .await
+            .map_err(|error| error.to_string())?;
+        if pods.items.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} left", pods.items.len()))
+        }
     })
     .await;
 }
@@ -68,11 +110,22 @@ async fn the_job_controller_takes_its_finalizer_off() {
     let world = world("job").await;
     let pod = world.asking("Job").await;
     assert!(!pod.metadata.finalizers.unwrap().is_empty());
-    let jobs: Api<k8s_openapi::api::batch::v1::Job> = Api::namespaced(world.plane.client(), &world.namespace);
-    jobs.delete("work", &DeleteParams::background()).await.unwrap();
+    let jobs: Api<k8s_openapi::api::batch::v1::Job> =
+        Api::namespaced(world.plane.client(), &world.namespace);
+    jobs.delete("work", &DeleteParams::background())
+        .await
+        .unwrap();
     eventually("the pods to be gone", async || {
-        let pods = world.pods().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
-        if pods.items.is_empty() { Ok(()) } else { Err(format!("{} left", pods.items.len())) }
+        let pods = world
+            .pods()
+            .list(&ListParams::default())
+            .await
+            .map_err(|error| error.to_string())?;
+        if pods.items.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} left", pods.items.len()))
+        }
     })
     .await;
 }
@@ -83,9 +136,16 @@ async fn a_namespace_with_waiting_pods_goes() {
     world.waiting("pod").await;
     world.asking("Deployment").await;
     let namespaces: Api<Namespace> = Api::all(world.plane.client());
-    namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
+    namespaces
+        .delete(&world.namespace, &DeleteParams::default())
+        .await
+        .unwrap();
     eventually("the namespace to be gone", async || {
-        match namespaces.get_opt(&world.namespace).await.map_err(|error| error.to_string())? {
+        match namespaces
+            .get_opt(&world.namespace)
+            .await
+            .map_err(|error| error.to_string())?
+        {
             None => Ok(()),
             Some(left) => Err(format!("{:?}", left.status)),
         }

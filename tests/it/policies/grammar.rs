@@ -7,7 +7,14 @@ use super::plane::{World, annotation, create_dry, pod, refusal, workload, world}
 use crate::chart::helm::repository;
 
 /// The kinds of workload whose templates are looked at.
-const WORKLOADS: [&str; 6] = ["Job", "CronJob", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"];
+const WORKLOADS: [&str; 6] = [
+    "Job",
+    "CronJob",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+];
 
 /// A row of `tests/cases/annotations.yaml`; that file says what each field means.
 #[derive(Debug, Deserialize)]
@@ -50,21 +57,31 @@ impl Case {
 async fn the_table_of_cases() {
     let table = std::fs::read_to_string(repository().join("tests/cases/annotations.yaml")).unwrap();
     let cases: Vec<Case> = serde_yaml::from_str(&table).unwrap();
-    assert!(cases.len() >= 80, "the table shrank to {} cases", cases.len());
+    assert!(
+        cases.len() >= 80,
+        "the table shrank to {} cases",
+        cases.len()
+    );
     let world = world("grammar").await;
     let mut wrong = Vec::new();
     for (number, case) in cases.iter().filter(|case| case.policy).enumerate() {
         // The kinds take turns: which grammar they use is the same text, and it is all of them that use it.
         let kind = WORKLOADS[number % WORKLOADS.len()];
-        for (policy, object) in
-            [("request", pod("case", case.metadata())), ("template", workload(kind, "case", &case.metadata()))]
-        {
+        for (policy, object) in [
+            ("request", pod("case", case.metadata())),
+            ("template", workload(kind, "case", &case.metadata())),
+        ] {
             if let Err(reason) = judge(&world, case, policy, &object).await {
                 wrong.push(format!("{case:?} on {}: {reason}", object["kind"]));
             }
         }
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 async fn judge(world: &World, case: &Case, policy: &str, object: &Value) -> Result<(), String> {
@@ -74,7 +91,11 @@ async fn judge(world: &World, case: &Case, policy: &str, object: &Value) -> Resu
         (None, Some(_)) => {
             let sentence = refusal(policy, answer)?;
             let named = sentence.starts_with(&format!("annotation {}: ", case.annotation));
-            if named && sentence.len() < 1000 { Ok(()) } else { Err(format!("says: {sentence}")) }
+            if named && sentence.len() < 1000 {
+                Ok(())
+            } else {
+                Err(format!("says: {sentence}"))
+            }
         }
         _ => Err("needs either ok or error".to_owned()),
     }
@@ -90,11 +111,19 @@ async fn the_bad_entry_is_named() {
         ("sluice.dev/slots", "gpu=1,, db", "\"\""),
         ("sluice.dev/slots", "a\nb", "\"a\\nb\""),
         ("sluice.dev/slots", long.as_str(), cut.as_str()),
-        ("sluice.dev/locks", "deploy, a:shared:shared", "\"a:shared:shared\""),
+        (
+            "sluice.dev/locks",
+            "deploy, a:shared:shared",
+            "\"a:shared:shared\"",
+        ),
         ("sluice.dev/timeout", "10 m", "\"10 m\""),
     ] {
         let bad = pod("bad", json!({"annotations": {name: value}}));
-        let sentence = refusal("request", create_dry(&world.dev(), &world.namespace, &bad).await).unwrap();
+        let sentence = refusal(
+            "request",
+            create_dry(&world.dev(), &world.namespace, &bad).await,
+        )
+        .unwrap();
         assert!(sentence.contains(entry), "{name}={value:?}: {sentence}");
     }
 }
@@ -105,22 +134,44 @@ async fn templates_of_every_workload() {
     let dev = world.dev();
     for kind in WORKLOADS {
         let good = json!({"annotations": {"sluice.dev/slots": "gpu", "sluice.dev/locks": "deploy:shared"}});
-        create_dry(&dev, &world.namespace, &workload(kind, "good", &good)).await.unwrap();
+        create_dry(&dev, &world.namespace, &workload(kind, "good", &good))
+            .await
+            .unwrap();
         for (name, says) in [
-            ("sluice.dev/granted", "annotation sluice.dev/granted of the pod template"),
-            ("sluice.dev/slot", "annotation sluice.dev/slot of the pod template"),
+            (
+                "sluice.dev/granted",
+                "annotation sluice.dev/granted of the pod template",
+            ),
+            (
+                "sluice.dev/slot",
+                "annotation sluice.dev/slot of the pod template",
+            ),
         ] {
             let foreign = workload(kind, "foreign", &json!({"annotations": {name: "gpu"}}));
-            let sentence = refusal("template", create_dry(&dev, &world.namespace, &foreign).await).unwrap();
+            let sentence = refusal(
+                "template",
+                create_dry(&dev, &world.namespace, &foreign).await,
+            )
+            .unwrap();
             assert!(sentence.contains(says), "{kind}: {sentence}");
         }
         let mut placed = workload(kind, "placed", &good);
-        let template = if kind == "CronJob" { "/spec/jobTemplate/spec/template" } else { "/spec/template" };
+        let template = if kind == "CronJob" {
+            "/spec/jobTemplate/spec/template"
+        } else {
+            "/spec/template"
+        };
         placed.pointer_mut(template).unwrap()["spec"]["nodeName"] = "node-1".into();
-        let sentence = refusal("template", create_dry(&dev, &world.namespace, &placed).await).unwrap();
+        let sentence = refusal(
+            "template",
+            create_dry(&dev, &world.namespace, &placed).await,
+        )
+        .unwrap();
         assert!(sentence.contains("spec.nodeName"), "{kind}: {sentence}");
         // Nothing of ours: nothing is looked at.
-        create_dry(&dev, &world.namespace, &workload(kind, "plain", &json!({}))).await.unwrap();
+        create_dry(&dev, &world.namespace, &workload(kind, "plain", &json!({})))
+            .await
+            .unwrap();
     }
 }
 

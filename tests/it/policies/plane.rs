@@ -25,11 +25,16 @@ static PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
 /// Gives a namespace on the control plane that all tests of the policies share. It ends with this process.
 pub(super) async fn world(prefix: &str) -> World {
     let plane = PLANE.get_or_init(start).await;
-    World { plane, namespace: plane.namespace(prefix).await.unwrap() }
+    World {
+        plane,
+        namespace: plane.namespace(prefix).await.unwrap(),
+    }
 }
 
 async fn start() -> ControlPlane {
-    let plane = ControlPlane::start(Options::default().without_scheduler()).await.unwrap();
+    let plane = ControlPlane::start(Options::default().without_scheduler())
+        .await
+        .unwrap();
     Helm::on(&plane).await.install(&[]).await.unwrap();
     people(&plane.client()).await;
     active(&plane).await;
@@ -44,9 +49,11 @@ pub(super) async fn people(admin: &Client) {
         "metadata": {"name": "everything-but-bypass"}, "rules": everything});
     create(admin, "", &role).await.unwrap();
     let bypass = format!("{RELEASE}-bypass");
-    for (user, role) in
-        [("dev", "everything-but-bypass"), ("operator", "everything-but-bypass"), ("operator", &bypass)]
-    {
+    for (user, role) in [
+        ("dev", "everything-but-bypass"),
+        ("operator", "everything-but-bypass"),
+        ("operator", &bypass),
+    ] {
         let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
             "metadata": {"name": format!("{user}-{role}")},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
@@ -59,13 +66,23 @@ pub(super) async fn people(admin: &Client) {
 async fn active(plane: &ControlPlane) {
     let namespace = plane.namespace("active").await.unwrap();
     let dev = plane.client_as("dev", &[]).unwrap();
-    let controller = plane.client_for_service_account(NAMESPACE, RELEASE).await.unwrap();
+    let controller = plane
+        .client_for_service_account(NAMESPACE, RELEASE)
+        .await
+        .unwrap();
     let limit = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "ConcurrencyLimit",
         "metadata": {"name": "probe"}, "spec": {"slots": 1}});
-    let waiting = pod("waiting", json!({"annotations": {"sluice.dev/slots": "gpu"}}));
+    let waiting = pod(
+        "waiting",
+        json!({"annotations": {"sluice.dev/slots": "gpu"}}),
+    );
     eventually("gates and labels", async || {
         let made = create_dry(&dev, &namespace, &waiting).await?;
-        if is_gated(&made) { Ok(()) } else { Err("not gated".to_owned()) }
+        if is_gated(&made) {
+            Ok(())
+        } else {
+            Err("not gated".to_owned())
+        }
     })
     .await;
     create(&dev, &namespace, &waiting).await.unwrap();
@@ -73,7 +90,11 @@ async fn active(plane: &ControlPlane) {
     eventually("attempts", async || {
         let edit = json!({"metadata": {"annotations": {"sluice.dev/slots": "db"}}});
         let edited = patch(&dev, &namespace, "waiting", "", &edit, true).await?;
-        if annotation(&edited, "sluice.dev/attempt") == Some("1") { Ok(()) } else { Err("no attempt".to_owned()) }
+        if annotation(&edited, "sluice.dev/attempt") == Some("1") {
+            Ok(())
+        } else {
+            Err("no attempt".to_owned())
+        }
     })
     .await;
     let bad = json!({"annotations": {"sluice.dev/slots": "GPU"}});
@@ -85,12 +106,24 @@ async fn active(plane: &ControlPlane) {
     let open = json!({"spec": {"schedulingGates": null}});
     let status = json!({"status": {"waiting": 1}});
     eventually("refusals", async || {
-        refused("request", create_dry(&dev, &namespace, &pod("bad", bad.clone())).await)?;
+        refused(
+            "request",
+            create_dry(&dev, &namespace, &pod("bad", bad.clone())).await,
+        )?;
         refused("template", create_dry(&dev, &namespace, &job).await)?;
-        refused("guard", patch(&dev, &namespace, "waiting", "", &open, true).await)?;
+        refused(
+            "guard",
+            patch(&dev, &namespace, "waiting", "", &open, true).await,
+        )?;
         refused("binding", bind(&dev, &namespace, "waiting", &binding).await)?;
-        refused("cage", patch(&controller, &namespace, "waiting", "", &label, true).await)?;
-        refused("status", limit_status(&dev, &namespace, "probe", &status).await)
+        refused(
+            "cage",
+            patch(&controller, &namespace, "waiting", "", &label, true).await,
+        )?;
+        refused(
+            "status",
+            limit_status(&dev, &namespace, "probe", &status).await,
+        )
     })
     .await;
 }
@@ -108,7 +141,10 @@ impl World {
 
     /// A client with the token of the controller's ServiceAccount.
     pub(super) async fn controller(&self) -> Client {
-        self.plane.client_for_service_account(NAMESPACE, RELEASE).await.unwrap()
+        self.plane
+            .client_for_service_account(NAMESPACE, RELEASE)
+            .await
+            .unwrap()
     }
 
     /// Creates something.
@@ -142,7 +178,9 @@ impl World {
                 "finalizers": ["sluice.dev/confirm-end"]},
             "spec": {"schedulingGates": null}
         });
-        self.edit(&self.controller().await, name, &reveal).await.unwrap();
+        self.edit(&self.controller().await, name, &reveal)
+            .await
+            .unwrap();
     }
 }
 
@@ -167,12 +205,20 @@ pub(super) fn workload(kind: &str, name: &str, metadata: &Value) -> Value {
         "Job" | "CronJob" => {
             template["spec"]["restartPolicy"] = "Never".into();
             let job = json!({"template": template});
-            if kind == "Job" { job } else { json!({"schedule": "0 0 1 1 *", "jobTemplate": {"spec": job}}) }
+            if kind == "Job" {
+                job
+            } else {
+                json!({"schedule": "0 0 1 1 *", "jobTemplate": {"spec": job}})
+            }
         }
         "StatefulSet" => json!({"selector": selector, "serviceName": "x", "template": template}),
         _ => json!({"selector": selector, "template": template}),
     };
-    let version = if kind.ends_with("Job") { "batch/v1" } else { "apps/v1" };
+    let version = if kind.ends_with("Job") {
+        "batch/v1"
+    } else {
+        "apps/v1"
+    };
     json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
@@ -189,14 +235,25 @@ pub(super) async fn create_dry(client: &Client, namespace: &str, object: &Value)
 async fn post(client: &Client, namespace: &str, object: &Value, dry_run: bool) -> Answer {
     let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
     let types = object.types.clone().unwrap();
-    let (group, version) = types.api_version.split_once('/').unwrap_or(("", &types.api_version));
+    let (group, version) = types
+        .api_version
+        .split_once('/')
+        .unwrap_or(("", &types.api_version));
     let kind = kube::core::GroupVersionKind::gvk(group, version, &types.kind);
     let resource = ApiResource::from_gvk(&kind);
     let api: Api<DynamicObject> = match namespace {
         "" => Api::all_with(client.clone(), &resource),
         namespace => Api::namespaced_with(client.clone(), namespace, &resource),
     };
-    api.create(&PostParams { dry_run, ..PostParams::default() }, &object).await.map_err(text)
+    api.create(
+        &PostParams {
+            dry_run,
+            ..PostParams::default()
+        },
+        &object,
+    )
+    .await
+    .map_err(text)
 }
 
 /// Patches a pod, or its status: by JSON patch if it is a list, else by JSON merge patch.
@@ -208,7 +265,11 @@ pub(super) async fn patch(
     patch: &Value,
     dry_run: bool,
 ) -> Answer {
-    let kind = if patch.is_array() { "json-patch" } else { "merge-patch" };
+    let kind = if patch.is_array() {
+        "json-patch"
+    } else {
+        "merge-patch"
+    };
     let dry_run = if dry_run { "?dryRun=All" } else { "" };
     let slash = if subresource.is_empty() { "" } else { "/" };
     let path = format!("/api/v1/namespaces/{namespace}/pods/{name}{slash}{subresource}{dry_run}");
@@ -221,19 +282,28 @@ pub(super) async fn patch(
 
 /// Binds a pod to a node.
 pub(super) async fn bind(client: &Client, namespace: &str, name: &str, binding: &Value) -> Answer {
-    let request = http::Request::post(format!("/api/v1/namespaces/{namespace}/pods/{name}/binding"))
-        .header("content-type", "application/json")
-        .body(serde_json::to_vec(binding).unwrap())
-        .unwrap();
+    let request = http::Request::post(format!(
+        "/api/v1/namespaces/{namespace}/pods/{name}/binding"
+    ))
+    .header("content-type", "application/json")
+    .body(serde_json::to_vec(binding).unwrap())
+    .unwrap();
     client.request(request).await.map_err(text)
 }
 
 /// Patches the status of a limit.
-pub(super) async fn limit_status(client: &Client, namespace: &str, name: &str, patch: &Value) -> Answer {
+pub(super) async fn limit_status(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    patch: &Value,
+) -> Answer {
     let kind = kube::core::GroupVersionKind::gvk("sluice.dev", "v1alpha1", "ConcurrencyLimit");
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind));
-    api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await.map_err(text)
+    api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .map_err(text)
 }
 
 /// Fails unless this policy of the release refused; gives its message.
@@ -247,7 +317,9 @@ pub(super) fn refusal(policy: &str, answer: Answer) -> Result<String, String> {
         Ok(object) => return Err(format!("{policy} let through: {:?}", object.metadata)),
         Err(error) => error,
     };
-    let begin = format!("ValidatingAdmissionPolicy '{RELEASE}-{policy}' with binding '{RELEASE}-{policy}' denied request: ");
+    let begin = format!(
+        "ValidatingAdmissionPolicy '{RELEASE}-{policy}' with binding '{RELEASE}-{policy}' denied request: "
+    );
     match error.split_once(&begin) {
         Some((_, sentence)) => Ok(sentence.to_owned()),
         None => Err(format!("not refused by {policy} but: {error}")),
@@ -258,13 +330,23 @@ pub(super) fn refusal(policy: &str, answer: Answer) -> Result<String, String> {
 pub(super) fn is_gated(pod: &DynamicObject) -> bool {
     let gates = pod.data["spec"]["schedulingGates"].as_array();
     let gated = gates.is_some_and(|gates| gates.iter().any(|gate| gate["name"] == GATE));
-    let label = pod.metadata.labels.iter().flatten().any(|(k, v)| k == "sluice.dev/managed" && v == "true");
+    let label = pod
+        .metadata
+        .labels
+        .iter()
+        .flatten()
+        .any(|(k, v)| k == "sluice.dev/managed" && v == "true");
     gated && label
 }
 
 /// The value of an annotation.
 pub(super) fn annotation<'a>(object: &'a DynamicObject, name: &str) -> Option<&'a str> {
-    object.metadata.annotations.as_ref()?.get(name).map(String::as_str)
+    object
+        .metadata
+        .annotations
+        .as_ref()?
+        .get(name)
+        .map(String::as_str)
 }
 
 fn text(error: Error) -> String {

@@ -19,7 +19,10 @@ impl Rule for BatchChain {
         let name = |batch: &Option<String>| batch.clone().unwrap_or_else(|| "none".into());
         if new.batch == old.batch {
             if ledger(old) != ledger(new) {
-                let message = format!("its ledger was changed without a new batch (still {})", name(&old.batch));
+                let message = format!(
+                    "its ledger was changed without a new batch (still {})",
+                    name(&old.batch)
+                );
                 report.add(Invariant::BatchChain, &change.place, message);
             }
         } else if old.batch.is_some() && new.previous_batch != old.batch {

@@ -19,11 +19,17 @@ impl Rule for Capacity {
         let Some(new) = &change.new else { return };
         each_holder_once(&change.place, &new.status, report);
         if new.status.unreadable > 0 {
-            let message = format!("{} of its entries cannot be read, so nobody can count them", new.status.unreadable);
+            let message = format!(
+                "{} of its entries cannot be read, so nobody can count them",
+                new.status.unreadable
+            );
             report.add(Invariant::Capacity, &change.place, message);
         }
         let granted_nothing = new.status.leases.is_empty()
-            || change.old.as_ref().is_some_and(|old| grants_nothing(&old.status, &new.status));
+            || change
+                .old
+                .as_ref()
+                .is_some_and(|old| grants_nothing(&old.status, &new.status));
         if let (Some(excess), false) = (excess(new), granted_nothing) {
             report.add(Invariant::Capacity, &change.place, excess);
         }
@@ -34,10 +40,9 @@ impl Rule for Capacity {
 fn excess(pool: &Pool) -> Option<String> {
     let (leased, held) = (pool.status.leased(), pool.status.held());
     if pool.kind == Kind::Lock {
-        return pool
-            .status
-            .excludes_itself()
-            .then(|| format!("an exclusive holder is one of {held}, and this write was no mere release"));
+        return pool.status.excludes_itself().then(|| {
+            format!("an exclusive holder is one of {held}, and this write was no mere release")
+        });
     }
     (held > pool.slots).then(|| {
         format!(
@@ -51,7 +56,11 @@ fn excess(pool: &Pool) -> Option<String> {
 /// The write gave out no token, and the leases did not grow.
 fn grants_nothing(old: &Status, new: &Status) -> bool {
     let exclusive = |status: &Status| {
-        status.leases.iter().filter(|lease| lease.amount == Amount::Exclusive).count()
+        status
+            .leases
+            .iter()
+            .filter(|lease| lease.amount == Amount::Exclusive)
+            .count()
     };
     new.last_token == old.last_token
         && new.leased() <= old.leased()

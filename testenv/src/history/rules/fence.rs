@@ -24,7 +24,9 @@ fn attempt_never_goes_back(change: &PodChange, report: &mut Report<'_>) {
     };
     let message = match (old.attempt, new.attempt) {
         (Some(before), Some(after)) if after < before => format!("{before} went back to {after}"),
-        (Some(before), None) => format!("{before} was overwritten with something that is no attempt"),
+        (Some(before), None) => {
+            format!("{before} was overwritten with something that is no attempt")
+        }
         _ => return,
     };
     report.add(Invariant::Fence, &change.place, message);

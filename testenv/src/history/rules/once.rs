@@ -21,7 +21,11 @@ impl Rule for Once {
         };
         let opens = old.gated && !new.gated;
         if opens && !self.revealed.insert(change.uid.clone()) {
-            report.add(Invariant::RevealOnce, &change.place, "its gate was removed a second time");
+            report.add(
+                Invariant::RevealOnce,
+                &change.place,
+                "its gate was removed a second time",
+            );
         }
         if old.granted != new.granted && !opens {
             let message = match (&old.granted, &new.granted) {

@@ -36,21 +36,48 @@ fn excess(world: &World, change: &PodChange, lease: &RecordedLease) -> Option<St
     let incarnation = world.incarnation(&lease.pool, &lease.pool_uid);
     let pool = world.pool(&lease.pool).or(incarnation.map(|it| &it.last))?;
     let running = running(world, &lease.pool, pool);
-    let names = || running.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let names = || {
+        running
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     if lease.pool.kind == Kind::Lock {
-        let exclusive = running.iter().any(|(_, amount)| *amount == Amount::Exclusive);
-        return (exclusive && running.len() > 1)
-            .then(|| format!("with it {} pods run under {} and one of them excludes the others: {}", running.len(), lease.pool, names()));
+        let exclusive = running
+            .iter()
+            .any(|(_, amount)| *amount == Amount::Exclusive);
+        return (exclusive && running.len() > 1).then(|| {
+            format!(
+                "with it {} pods run under {} and one of them excludes the others: {}",
+                running.len(),
+                lease.pool,
+                names()
+            )
+        });
     }
-    let granted = incarnation.and_then(|it| it.held.get(&change.uid)).map_or(0, |held| held.capacity);
+    let granted = incarnation
+        .and_then(|it| it.held.get(&change.uid))
+        .map_or(0, |held| held.capacity);
     let capacity = pool.slots.max(granted);
-    let sum = running.iter().fold(0_i64, |sum, (_, amount)| sum.saturating_add(amount.slots()));
-    (sum > capacity)
-        .then(|| format!("with it pods with {sum} slots of {} run, and it has {capacity}: {}", lease.pool, names()))
+    let sum = running
+        .iter()
+        .fold(0_i64, |sum, (_, amount)| sum.saturating_add(amount.slots()));
+    (sum > capacity).then(|| {
+        format!(
+            "with it pods with {sum} slots of {} run, and it has {capacity}: {}",
+            lease.pool,
+            names()
+        )
+    })
 }
 
 /// The pods that exist, may run, and have a record that names this place.
-pub(in crate::history) fn running(world: &World, place: &ObjectRef, pool: &Pool) -> Vec<(String, Amount)> {
+pub(in crate::history) fn running(
+    world: &World,
+    place: &ObjectRef,
+    pool: &Pool,
+) -> Vec<(String, Amount)> {
     let settled = world.places.get(place).map(|it| &it.settled);
     world
         .pods

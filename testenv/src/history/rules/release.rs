@@ -20,15 +20,26 @@ pub(super) struct Release {
 
 impl Release {
     pub(super) fn new(scope: &Scope) -> Self {
-        Self { scope: scope.clone() }
+        Self {
+            scope: scope.clone(),
+        }
     }
 
     /// What is wrong with an entry's being gone.
-    fn loss(&self, world: &World, change: &PoolChange, new: &Pool, entry: &Entry) -> Option<String> {
+    fn loss(
+        &self,
+        world: &World,
+        change: &PoolChange,
+        new: &Pool,
+        entry: &Entry,
+    ) -> Option<String> {
         if entry.kind != "Pod" || was_released(world, &change.place, new, &entry.uid) {
             return None;
         }
-        let namespace = entry.namespace.as_deref().unwrap_or(&change.place.namespace);
+        let namespace = entry
+            .namespace
+            .as_deref()
+            .unwrap_or(&change.place.namespace);
         let Some(holder) = world.pods.get(&entry.uid) else {
             return (!self.scope.covers(namespace)).then(|| {
                 format!(
@@ -52,10 +63,16 @@ impl Release {
             );
             (!void).then_some(told)
         } else {
-            let stands = holder.last.attempt.is_none_or(|attempt| attempt <= entry.attempt);
+            let stands = holder
+                .last
+                .attempt
+                .is_none_or(|attempt| attempt <= entry.attempt);
             stands.then(|| {
                 let attempt = entry.attempt;
-                format!("the lease of {} for {attempt} went, and that attempt may still be revealed", entry.holder())
+                format!(
+                    "the lease of {} for {attempt} went, and that attempt may still be revealed",
+                    entry.holder()
+                )
             })
         }
     }
@@ -91,7 +108,12 @@ fn distortion(world: &World, change: &PoolChange, before: &Entry, after: &Entry)
         && Some(after.attempt) == holder.attempt()
         && (after.token == lease.token || after.token == 0);
     let now = format!("{}, token {}, {}", after.amount, after.token, after.attempt);
-    (!agrees).then(|| format!("the lease of {} became {now}, which its record does not say", before.holder()))
+    (!agrees).then(|| {
+        format!(
+            "the lease of {} became {now}, which its record does not say",
+            before.holder()
+        )
+    })
 }
 
 /// The holders whom an incarnation does not count although its fence is over.
@@ -103,7 +125,10 @@ fn forgotten(world: &World, change: &PoolChange, pool: &Pool) -> Vec<String> {
             && !holder.last.is_terminal()
             && !settled.is_some_and(|it| it.contains(uid))
             && !was_released(world, &change.place, pool, uid)
-            && holder.last.record().is_some_and(|record| record.lease_on(&change.place).is_some())
+            && holder
+                .last
+                .record()
+                .is_some_and(|record| record.lease_on(&change.place).is_some())
     };
     world
         .pods

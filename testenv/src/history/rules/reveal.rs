@@ -37,12 +37,19 @@ impl Reveal {
     fn faults(&self, world: &World, pod: &Pod) -> Vec<String> {
         let record = match &pod.record {
             None => return vec!["its gate was removed without a record of a grant".into()],
-            Some(Err(why)) => return vec![format!("its gate was removed with a record that is none: {why}")],
+            Some(Err(why)) => {
+                return vec![format!(
+                    "its gate was removed with a record that is none: {why}"
+                )];
+            }
             Some(Ok(record)) => record,
         };
         let mut faults = Vec::new();
         if pod.attempt != Some(record.attempt) || record.attempt == Attempt::TimedOut {
-            faults.push(format!("its record is of {}, and that is not its attempt", record.attempt));
+            faults.push(format!(
+                "its record is of {}, and that is not its attempt",
+                record.attempt
+            ));
         }
         for lease in &record.leases {
             faults.extend(self.undurable(world, pod, record, lease));
@@ -55,24 +62,39 @@ impl Reveal {
     }
 
     /// What is wrong with one lease of the record.
-    fn undurable(&self, world: &World, pod: &Pod, record: &Record, lease: &RecordedLease) -> Option<String> {
+    fn undurable(
+        &self,
+        world: &World,
+        pod: &Pod,
+        record: &Record,
+        lease: &RecordedLease,
+    ) -> Option<String> {
         let place = &lease.pool;
         if !self.scope.covers(&place.namespace) {
             let namespace = &place.namespace;
-            return Some(format!("it names {place}, but this history does not cover namespace {namespace}: record it as well"));
+            return Some(format!(
+                "it names {place}, but this history does not cover namespace {namespace}: record it as well"
+            ));
         }
         let Some(incarnation) = world.incarnation(place, &lease.pool_uid) else {
-            return Some(format!("it names {place} with uid {:?}, which never existed", lease.pool_uid));
+            return Some(format!(
+                "it names {place} with uid {:?}, which never existed",
+                lease.pool_uid
+            ));
         };
         let status = &incarnation.last.status;
         if has_lease(status, pod, record, lease) {
-            let overtaken = incarnation.deleted && world.pool(place).is_some_and(|it| it.status.fenced);
+            let overtaken =
+                incarnation.deleted && world.pool(place).is_some_and(|it| it.status.fenced);
             return overtaken.then(|| {
                 format!("its lease was on a former {place}, and the present one had fenced it off")
             });
         }
         // Its lease was there and went with the fence's beginning, which the fence's end makes up for.
-        let held = incarnation.held.get(&pod.uid).is_some_and(|held| held.entry.token == lease.token);
+        let held = incarnation
+            .held
+            .get(&pod.uid)
+            .is_some_and(|held| held.entry.token == lease.token);
         let beginning = incarnation.last.is_open() || (!status.fenced && held);
         (!beginning).then(|| {
             let RecordedLease { amount, token, .. } = lease;
@@ -115,35 +137,50 @@ fn has_lease(status: &Status, pod: &Pod, record: &Record, lease: &RecordedLease)
 }
 
 /// What the request names and the record does not, or otherwise.
-fn uncovered(world: &World, pod: &Pod, record: &Record, wants: &BTreeMap<ObjectRef, Want>) -> Vec<String> {
+fn uncovered(
+    world: &World,
+    pod: &Pod,
+    record: &Record,
+    wants: &BTreeMap<ObjectRef, Want>,
+) -> Vec<String> {
     let mut faults = Vec::new();
     for (place, want) in wants {
         match record.lease_on(place) {
             Some(lease) if lease.amount == want.amount => {}
             Some(lease) => {
-                faults.push(format!("it asks for {} of {place} and was given {}", want.amount, lease.amount));
+                faults.push(format!(
+                    "it asks for {} of {place} and was given {}",
+                    want.amount, lease.amount
+                ));
             }
-            None if may_be_absent(world, pod, place, want) => {}
-            None => faults.push(format!("it asks for {} of {place}, and its record has no lease there", want.amount)),
+            None if may_be_absent(world, pod, place) => {}
+            None => faults.push(format!(
+                "it asks for {} of {place}, and its record has no lease there",
+                want.amount
+            )),
         }
     }
     let mut named: Vec<_> = record.leases.iter().map(|lease| &lease.pool).collect();
     named.sort_unstable();
     for pair in named.windows(2).filter(|pair| pair.first() == pair.last()) {
-        faults.extend(pair.first().map(|place| format!("its record names {place} twice")));
+        faults.extend(
+            pair.first()
+                .map(|place| format!("its record names {place} twice")),
+        );
     }
-    let strange = record.leases.iter().filter(|lease| !wants.contains_key(&lease.pool));
-    faults.extend(strange.map(|lease| format!("its record names {}, which it never asked for", lease.pool)));
+    let strange = record
+        .leases
+        .iter()
+        .filter(|lease| !wants.contains_key(&lease.pool));
+    faults.extend(
+        strange.map(|lease| format!("its record names {}, which it never asked for", lease.pool)),
+    );
     faults
 }
 
 /// Whether a request may be revealed without a lease here: a limit that is missing and to be ignored, or one that
 /// never blocks. Either may have been true a moment ago, until the fence.
-fn may_be_absent(world: &World, pod: &Pod, place: &ObjectRef, want: &Want) -> bool {
-    let open_family = want.family.as_ref().and_then(|family| world.pool(family));
-    if open_family.is_some_and(|family| family.is_open()) {
-        return true;
-    }
+fn may_be_absent(world: &World, pod: &Pod, place: &ObjectRef) -> bool {
     let former_was_open = || {
         let at = world.places.get(place)?;
         Some(at.incarnations.get(at.former.as_ref()?)?.last.status.open)

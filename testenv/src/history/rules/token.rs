@@ -18,12 +18,18 @@ impl Rule for Token {
         if let Some(old) = &change.old
             && new.status.last_token < old.status.last_token
         {
-            add(format!("lastToken went back from {} to {}", old.status.last_token, new.status.last_token));
+            add(format!(
+                "lastToken went back from {} to {}",
+                old.status.last_token, new.status.last_token
+            ));
         }
         for lease in &new.status.leases {
             if lease.token > new.status.last_token {
                 let (token, last) = (lease.token, new.status.last_token);
-                add(format!("token {token} of {} is above lastToken {last}", lease.holder()));
+                add(format!(
+                    "token {token} of {} is above lastToken {last}",
+                    lease.holder()
+                ));
             }
         }
         new_tokens_are_greater(change, add);
@@ -35,9 +41,15 @@ fn new_tokens_are_greater(change: &PoolChange, mut add: impl FnMut(String)) {
     for entry in &change.fresh {
         let (token, highest) = (entry.token, change.highest_before);
         if token <= highest {
-            add(format!("{} was given token {token}, but {highest} was issued before", entry.holder()));
+            add(format!(
+                "{} was given token {token}, but {highest} was issued before",
+                entry.holder()
+            ));
         } else if !issued.insert(token) {
-            add(format!("{} was given token {token} together with another holder", entry.holder()));
+            add(format!(
+                "{} was given token {token} together with another holder",
+                entry.holder()
+            ));
         }
     }
 }

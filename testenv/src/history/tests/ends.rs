@@ -48,7 +48,9 @@ fn a_lease_of_an_ended_pod_is_left() {
 #[test]
 fn a_confirmed_limit_may_wait_for_proof_for_ever() {
     let mut script = full();
-    script.edit(&limit("gpu"), |object| object["spec"]["releasePolicy"] = json!("Confirmed"));
+    script.edit(&limit("gpu"), |object| {
+        object["spec"]["releasePolicy"] = json!("Confirmed")
+    });
     script.run("a");
     script.delete(&pod("a"));
     quiet(&script);
@@ -98,7 +100,10 @@ fn a_pod_waits_for_what_is_free() {
     script.run("a");
     script.finish("a");
     script.release(&limit("gpu"), "a");
-    restless(&script, "it waits, is next, and there is room in limit ns/gpu");
+    restless(
+        &script,
+        "it waits, is next, and there is room in limit ns/gpu",
+    );
 }
 
 #[test]
@@ -125,7 +130,11 @@ fn a_pod_that_waits_for_something_else_explains_nothing() {
 
 #[test]
 fn what_keeps_a_pod_waiting_is_no_fault() {
-    for (key, value) in [("sluice.dev/attempt", "timed-out"), ("sluice.dev/slots", "gpu=2"), ("sluice.dev/slots", "GPU")] {
+    for (key, value) in [
+        ("sluice.dev/attempt", "timed-out"),
+        ("sluice.dev/slots", "gpu=2"),
+        ("sluice.dev/slots", "GPU"),
+    ] {
         let mut script = Script::new();
         script.limit("gpu", 1);
         script.pod("a", "gpu");
@@ -151,4 +160,35 @@ fn locks_are_judged_by_their_modes() {
     quiet(&script);
     script.delete(&pod("b"));
     restless(&script, "there is room in lock ns/db");
+}
+
+#[test]
+fn a_request_larger_than_the_limit_is_nobodys_reason_to_wait() {
+    let mut script = Script::new();
+    script.limit("gpu", 1);
+    script.pod("huge", "gpu=9");
+    script.pod("a", "gpu");
+    restless(&script, "it waits");
+}
+
+#[test]
+fn a_worker_without_a_limit_is_owed_one() {
+    let mut script = Script::new();
+    script.create(
+        limit("gpu"),
+        json!({"spec": {"slots": 1, "perWorker": {"maxWorkers": 1}}}),
+    );
+    script.pod("a", "gpu:w1");
+    restless(&script, "there is room in limit ns/gpu--w1");
+    script.limit("gpu--w0", 1);
+    quiet(&script);
+}
+
+#[test]
+fn a_grant_that_was_never_told_is_owed() {
+    let mut script = Script::new();
+    script.limit("gpu", 1);
+    script.pod("a", "gpu");
+    script.lease(&limit("gpu"), "a", ONE);
+    restless(&script, "it waits");
 }

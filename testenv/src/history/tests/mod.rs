@@ -33,8 +33,16 @@ fn wrong(script: &Script, invariant: Invariant, reason: &str) {
     let found = violations(script);
     let broken: BTreeSet<_> = found.iter().map(|it| it.invariant).collect();
     assert_eq!(broken, BTreeSet::from([invariant]), "{}", told(&found));
-    assert!(found.iter().all(|it| it.revision == script.revision), "{}", told(&found));
-    assert!(found.iter().any(|it| it.message.contains(reason)), "{}", told(&found));
+    assert!(
+        found.iter().all(|it| it.revision == script.revision),
+        "{}",
+        told(&found)
+    );
+    assert!(
+        found.iter().any(|it| it.message.contains(reason)),
+        "{}",
+        told(&found)
+    );
 }
 
 /// This invariant is broken among others.

@@ -9,7 +9,10 @@ use crate::history::violation::Invariant;
 
 fn one_holder(policy: &str) -> Script {
     let mut script = Script::new();
-    script.create(limit("gpu"), json!({"spec": {"slots": 1, "releasePolicy": policy}}));
+    script.create(
+        limit("gpu"),
+        json!({"spec": {"slots": 1, "releasePolicy": policy}}),
+    );
     script.fence(&limit("gpu"));
     script.holder("a", "gpu");
     script
@@ -65,7 +68,9 @@ fn a_confirmed_limit_frees_without_proof() {
 #[test]
 fn a_lease_becomes_another() {
     let mut script = one_holder("Presumed");
-    script.status(&limit("gpu"), |status| entry(status, "leases", "a")["attempt"] = json!(3));
+    script.status(&limit("gpu"), |status| {
+        entry(status, "leases", "a")["attempt"] = json!(3)
+    });
     wrong(&script, Invariant::Release, "which its record does not say");
 }
 
@@ -96,9 +101,15 @@ fn a_holder_of_a_namespace_that_was_not_recorded() {
     let mut lease = script.new_lease("a", ONE);
     lease["uid"] = json!("elsewhere");
     lease["namespace"] = json!("other");
-    script.status(&limit("gpu"), |status| crate::history::builder::add_lease(status, lease));
+    script.status(&limit("gpu"), |status| {
+        crate::history::builder::add_lease(status, lease)
+    });
     script.status(&limit("gpu"), |status| drop_entry(status, "a"));
-    wrong(&script, Invariant::Release, "does not cover namespace other");
+    wrong(
+        &script,
+        Invariant::Release,
+        "does not cover namespace other",
+    );
 }
 
 #[test]
@@ -107,7 +118,11 @@ fn two_pods_run_on_one_slot() {
     script.run("a");
     script.release(&limit("gpu"), "a");
     script.holder("b", "gpu");
-    wrong_too(&script, Invariant::Physical, "pods with 2 slots of limit ns/gpu run, and it has 1: a, b");
+    wrong_too(
+        &script,
+        Invariant::Physical,
+        "pods with 2 slots of limit ns/gpu run, and it has 1: a, b",
+    );
 }
 
 #[test]

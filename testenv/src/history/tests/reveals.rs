@@ -6,7 +6,6 @@ use super::{wrong, wrong_too};
 use crate::history::assumptions::Assumptions;
 use crate::history::builder::{ONE, Script, limit, pod, set};
 use crate::history::checker::check;
-use crate::history::request::Amount;
 use crate::history::violation::Invariant;
 
 /// A limit, and a pod that has its lease and is still gated.
@@ -32,14 +31,22 @@ fn revealed_before_its_lease_is_durable() {
 fn revealed_with_half_of_what_it_asks_for() {
     let mut script = leased("gpu, db");
     script.reveal("a", &[limit("gpu")]);
-    wrong(&script, Invariant::Reveal, "asks for 1 slot of limit ns/db, and its record has no lease there");
+    wrong(
+        &script,
+        Invariant::Reveal,
+        "asks for 1 slot of limit ns/db, and its record has no lease there",
+    );
 }
 
 #[test]
 fn revealed_with_less_than_it_asks_for() {
     let mut script = leased("gpu=2");
     script.reveal("a", &[limit("gpu")]);
-    wrong(&script, Invariant::Reveal, "asks for 2 slots of limit ns/gpu and was given 1 slot");
+    wrong(
+        &script,
+        Invariant::Reveal,
+        "asks for 2 slots of limit ns/gpu and was given 1 slot",
+    );
 }
 
 #[test]
@@ -74,7 +81,11 @@ fn revealed_after_the_fence_of_the_next_incarnation() {
     script.delete(&limit("gpu"));
     script.limit("gpu", 2);
     script.reveal_with("a", &record);
-    wrong(&script, Invariant::Reveal, "the present one had fenced it off");
+    wrong(
+        &script,
+        Invariant::Reveal,
+        "the present one had fenced it off",
+    );
 }
 
 #[test]
@@ -95,9 +106,15 @@ fn revealed_past_a_disabled_limit_that_says_nothing() {
 #[test]
 fn revealed_without_a_worker() {
     let mut script = leased("gpu");
-    script.edit(&limit("gpu"), |object| object["spec"]["perWorker"] = json!({}));
+    script.edit(&limit("gpu"), |object| {
+        object["spec"]["perWorker"] = json!({})
+    });
     script.reveal("a", &[limit("gpu")]);
-    wrong(&script, Invariant::Reveal, "which worker of family limit ns/gpu");
+    wrong(
+        &script,
+        Invariant::Reveal,
+        "which worker of family limit ns/gpu",
+    );
 }
 
 #[test]
@@ -143,7 +160,11 @@ fn a_limit_that_was_not_recorded() {
 fn a_record_is_changed() {
     let mut script = leased("gpu");
     script.reveal("a", &[limit("gpu")]);
-    script.annotate(&pod("a"), "sluice.dev/granted", "{\"attempt\": 0, \"leases\": []}");
+    script.annotate(
+        &pod("a"),
+        "sluice.dev/granted",
+        "{\"attempt\": 0, \"leases\": []}",
+    );
     wrong(&script, Invariant::RevealOnce, "its record was changed");
 }
 
@@ -177,5 +198,34 @@ fn an_exception_is_for_one_invariant_of_one_object() {
     assert_eq!(except(Invariant::Reveal, pod("a")), 0);
     assert_eq!(except(Invariant::Reveal, pod("b")), 1);
     assert_eq!(except(Invariant::RevealOnce, pod("a")), 1);
-    let _ = Amount::Shared;
+}
+
+#[test]
+fn revealed_past_a_limit_that_is_not_missing_any_more() {
+    let mut script = Script::new();
+    let asks = [
+        ("sluice.dev/slots", "gpu"),
+        ("sluice.dev/if-missing", "Ignore"),
+    ];
+    script.pod_with("a", &asks, |_| {});
+    script.limit("gpu", 1);
+    script.reveal_with("a", &json!({"attempt": 0, "leases": []}));
+    wrong(&script, Invariant::Reveal, "its record has no lease there");
+}
+
+#[test]
+fn revealed_by_a_foreign_object_of_a_workers_name() {
+    let mut script = Script::new();
+    script.create(limit("gpu"), json!({"spec": {"slots": 1, "perWorker": {}}}));
+    script.limit("gpu--w1", 1);
+    script.pod_with("a", &[("sluice.dev/slots", "gpu")], |object| {
+        object["metadata"]["labels"] = json!({"sluice.dev/worker": "w1"});
+    });
+    script.lease(&limit("gpu--w1"), "a", ONE);
+    script.reveal("a", &[limit("gpu--w1")]);
+    wrong(
+        &script,
+        Invariant::Reveal,
+        "limit ns/gpu--w1 is none of family limit ns/gpu",
+    );
 }

@@ -107,16 +107,17 @@ fn several_limits_weights_and_a_lock() {
     script.limit("gpu", 4);
     script.limit("db", 2);
     script.lock("schema");
-    let asks = [("sluice.dev/slots", "gpu=2, db, gpu"), ("sluice.dev/locks", "schema:shared")];
+    let asks = [
+        ("sluice.dev/slots", "gpu=2, db, gpu"),
+        ("sluice.dev/locks", "schema:shared"),
+    ];
     for name in ["a", "b"] {
         script.pod_with(name, &asks, |_| {});
     }
-    for (name, places) in [("a", [limit("gpu"), limit("db"), lock("schema")])] {
-        script.lease(&limit("gpu"), name, Amount::Slots(3));
-        script.lease(&limit("db"), name, ONE);
-        script.lease(&lock("schema"), name, Amount::Shared);
-        script.reveal(name, &places);
-    }
+    script.lease(&limit("gpu"), "a", Amount::Slots(3));
+    script.lease(&limit("db"), "a", ONE);
+    script.lease(&lock("schema"), "a", Amount::Shared);
+    script.reveal("a", &[limit("gpu"), limit("db"), lock("schema")]);
     script.lease(&lock("schema"), "b", Amount::Shared);
     right(&script);
 }
@@ -153,7 +154,11 @@ fn a_lease_of_an_abandoned_request_goes_after_the_reveal_of_the_next() {
 fn a_family_serves_by_the_workers_limit() {
     let mut script = Script::new();
     script.create(limit("gpu"), json!({"spec": {"slots": 1, "perWorker": {}}}));
+    let family = script.uid(&limit("gpu"));
     script.limit("gpu--w1", 1);
+    script.edit(&limit("gpu--w1"), |object| {
+        object["metadata"]["ownerReferences"] = json!([{"uid": family}]);
+    });
     script.pod_with("a", &[("sluice.dev/slots", "gpu")], |object| {
         object["metadata"]["labels"] = json!({"sluice.dev/worker": "w1"});
     });
@@ -187,7 +192,10 @@ fn a_disabled_limit_lets_through_then_adopts() {
 fn a_missing_limit_is_ignored_on_request() {
     let mut script = Script::new();
     script.limit("gpu", 1);
-    let asks = [("sluice.dev/slots", "gpu, db"), ("sluice.dev/if-missing", "Ignore")];
+    let asks = [
+        ("sluice.dev/slots", "gpu, db"),
+        ("sluice.dev/if-missing", "Ignore"),
+    ];
     script.pod_with("a", &asks, |_| {});
     script.lease(&limit("gpu"), "a", ONE);
     script.reveal("a", &[limit("gpu")]);
@@ -216,7 +224,11 @@ fn an_operator_releases_a_holder_that_lives() {
     script.holder("a", "gpu");
     script.run("a");
     let uid = script.uid(&pod("a"));
-    script.annotate(&limit("gpu"), "sluice.dev/release", &format!("other, {uid}"));
+    script.annotate(
+        &limit("gpu"),
+        "sluice.dev/release",
+        &format!("other, {uid}"),
+    );
     script.release(&limit("gpu"), "a");
     script.holder("b", "gpu");
     right(&script);
@@ -226,7 +238,10 @@ fn an_operator_releases_a_holder_that_lives() {
 fn proof_frees_a_confirmed_limit() {
     let confirmed = || {
         let mut script = Script::new();
-        script.create(limit("gpu"), json!({"spec": {"slots": 1, "releasePolicy": "Confirmed"}}));
+        script.create(
+            limit("gpu"),
+            json!({"spec": {"slots": 1, "releasePolicy": "Confirmed"}}),
+        );
         script.fence(&limit("gpu"));
         script.holder("a", "gpu");
         script
@@ -285,4 +300,101 @@ fn a_hand_that_wipes_a_lease_is_repaired() {
     let assumptions = super::Assumptions::none().written_by_hand(by_hand);
     let found = super::check(&script.history(), &assumptions);
     assert!(found.is_empty(), "{}", super::told(&found));
+}
+
+#[test]
+fn adoption_while_over_may_raise_the_floor() {
+    let mut script = Script::new();
+    script.limit("gpu", 2);
+    script.holder("a", "gpu");
+    script.holder("b", "gpu");
+    script.delete(&limit("gpu"));
+    script.create(limit("gpu"), json!({"spec": {"slots": 1}}));
+    script.floor(&limit("gpu"));
+    let entries = ["a", "b"].map(|holder| script.recorded(&limit("gpu"), holder));
+    script.status(&limit("gpu"), |status| {
+        status["adopted"] = json!(entries);
+        status["fenced"] = json!(true);
+        status["lastToken"] = json!(500);
+    });
+    right(&script);
+}
+
+#[test]
+fn a_disabled_limit_and_a_beginning_fence_count_nobody() {
+    let mut script = Script::new();
+    script.limit("gpu", 1);
+    script.holder("a", "gpu");
+    script.run("a");
+    script.set_mode("gpu", "Disabled");
+    script.release(&limit("gpu"), "a");
+    script.set_mode("gpu", "Active");
+    script.floor(&limit("gpu"));
+    script.adopt(&limit("gpu"), "leases", &["a"]);
+    script.status(&limit("gpu"), |status| status["fenced"] = json!(false));
+    script.release(&limit("gpu"), "a");
+    script.adopt(&limit("gpu"), "leases", &["a"]);
+    right(&script);
+}
+
+#[test]
+fn a_reveal_lands_after_its_open_limit_was_deleted() {
+    let mut script = Script::new();
+    script.limit("gpu", 1);
+    script.set_mode("gpu", "Disabled");
+    script.status(&limit("gpu"), |status| {
+        status["open"] = json!(true);
+        status["fenced"] = json!(false);
+    });
+    script.pod("a", "gpu");
+    script.pod("b", "gpu");
+    script.delete(&limit("gpu"));
+    script.reveal_with("a", &json!({"attempt": 0, "leases": []}));
+    script.create(limit("gpu"), json!({"spec": {"slots": 1}}));
+    script.reveal_with("b", &json!({"attempt": 0, "leases": []}));
+    script.fence(&limit("gpu"));
+    right(&script);
+}
+
+#[test]
+fn the_word_of_a_record_is_taken_for_its_token() {
+    let mut script = Script::new();
+    script.limit("gpu", 2);
+    script.holder("a", "gpu");
+    script.pod("b", "gpu");
+    let mut record = script.record("a", &[limit("gpu")]);
+    record["leases"][0]["token"] = json!(50);
+    script.reveal_with("b", &record);
+    let by_hand = script.revision;
+    let b = script.recorded(&limit("gpu"), "b");
+    script.status(&limit("gpu"), |status| add_lease(status, b));
+    let assumptions = super::Assumptions::none().written_by_hand(by_hand);
+    let found = super::check(&script.history(), &assumptions);
+    assert!(found.is_empty(), "{}", super::told(&found));
+}
+
+#[test]
+fn a_limit_grows_and_shrinks_between_the_lease_and_the_reveal() {
+    let mut script = Script::new();
+    script.limit("gpu", 1);
+    script.pod("a", "gpu");
+    script.lease(&limit("gpu"), "a", ONE);
+    script.set_slots("gpu", 2);
+    script.holder("b", "gpu");
+    script.set_slots("gpu", 1);
+    script.reveal("a", &[limit("gpu")]);
+    right(&script);
+}
+
+#[test]
+fn the_first_batch_follows_nothing() {
+    let mut script = Script::new();
+    script.create(
+        limit("gpu"),
+        json!({"spec": {"slots": 1}, "status": {"batch": ""}}),
+    );
+    script.edit(&limit("gpu"), |object| {
+        object["status"] = json!({"batch": "b1", "lastToken": 5});
+    });
+    right(&script);
 }

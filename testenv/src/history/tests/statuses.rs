@@ -14,7 +14,11 @@ fn one_lease_too_many() {
     script.holder("a", "gpu");
     script.pod("b", "gpu");
     script.lease(&limit("gpu"), "b", ONE);
-    wrong(&script, Invariant::Capacity, "2 slots in leases and 0 in adopted are more than 1");
+    wrong(
+        &script,
+        Invariant::Capacity,
+        "2 slots in leases and 0 in adopted are more than 1",
+    );
 }
 
 #[test]
@@ -29,7 +33,11 @@ fn a_lease_beside_adopted_holders_that_fill_the_limit() {
     script.adopt(&limit("gpu"), "adopted", &["a", "b"]);
     script.pod("c", "gpu");
     script.lease(&limit("gpu"), "c", ONE);
-    wrong(&script, Invariant::Capacity, "1 slots in leases and 2 in adopted are more than 1");
+    wrong(
+        &script,
+        Invariant::Capacity,
+        "1 slots in leases and 2 in adopted are more than 1",
+    );
 }
 
 #[test]
@@ -60,7 +68,11 @@ fn two_exclusive_and_one_beside_a_shared() {
         script.pod_with("b", &asks, |_| {});
         script.lease(&lock("db"), "a", first);
         script.lease(&lock("db"), "b", Amount::Exclusive);
-        wrong(&script, Invariant::Capacity, "an exclusive holder is one of 2");
+        wrong(
+            &script,
+            Invariant::Capacity,
+            "an exclusive holder is one of 2",
+        );
     }
 }
 
@@ -68,7 +80,9 @@ fn two_exclusive_and_one_beside_a_shared() {
 fn an_entry_nobody_can_read() {
     let mut script = Script::new();
     script.limit("gpu", 1);
-    script.status(&limit("gpu"), |status| status["leases"] = json!([{"uid": "x", "slots": "many"}]));
+    script.status(&limit("gpu"), |status| {
+        status["leases"] = json!([{"uid": "x", "slots": "many"}])
+    });
     wrong(&script, Invariant::Capacity, "cannot be read");
 }
 
@@ -101,7 +115,11 @@ fn a_write_computed_from_another_state() {
         add_lease(status, lease);
         status["previousBatch"] = json!("b1");
     });
-    wrong(&script, Invariant::BatchChain, "was computed from b1, but written over b2");
+    wrong(
+        &script,
+        Invariant::BatchChain,
+        "was computed from b1, but written over b2",
+    );
 }
 
 #[test]
@@ -110,6 +128,52 @@ fn a_ledger_changed_without_a_batch() {
     script.limit("gpu", 2);
     script.pod("a", "gpu");
     let lease = script.new_lease("a", ONE);
-    script.edit(&limit("gpu"), |object| add_lease(&mut object["status"], lease));
+    script.edit(&limit("gpu"), |object| {
+        add_lease(&mut object["status"], lease)
+    });
     wrong(&script, Invariant::BatchChain, "without a new batch");
+}
+
+#[test]
+fn adopted_holders_become_leases_while_over() {
+    let mut script = Script::new();
+    script.limit("gpu", 2);
+    script.holder("a", "gpu");
+    script.holder("b", "gpu");
+    script.delete(&limit("gpu"));
+    script.create(limit("gpu"), json!({"spec": {"slots": 1}}));
+    script.floor(&limit("gpu"));
+    script.adopt(&limit("gpu"), "adopted", &["a", "b"]);
+    script.status(&limit("gpu"), |status| {
+        status["leases"] = status["adopted"].take();
+        status["adopted"] = json!([]);
+    });
+    wrong(
+        &script,
+        Invariant::Capacity,
+        "2 slots in leases and 0 in adopted are more than 1",
+    );
+}
+
+#[test]
+fn a_shared_lease_becomes_exclusive_while_over() {
+    let mut script = Script::new();
+    script.lock("db");
+    let asks = [("sluice.dev/locks", "db")];
+    script.pod_with("a", &asks, |_| {});
+    script.pod_with("b", &asks, |_| {});
+    let shared = script.new_lease("a", Amount::Shared);
+    let exclusive = script.new_lease("b", Amount::Exclusive);
+    script.status(&lock("db"), |status| status["adopted"] = json!([exclusive]));
+    script.status(&lock("db"), |status| {
+        status["leases"] = json!([shared]);
+        status["lastToken"] = json!(200);
+    });
+    script.status(&lock("db"), |status| {
+        status["leases"][0]["mode"] = json!("Exclusive")
+    });
+    let last = script.revision;
+    let found = super::violations(&script);
+    let hit = |it: &super::Violation| it.invariant == Invariant::Capacity && it.revision == last;
+    assert!(found.iter().any(hit), "{}", super::told(&found));
 }

@@ -38,7 +38,12 @@ fn a_story_tells_of_a_limit_and_its_pods() {
 
 #[test]
 fn a_story_of_nobody_says_so() {
-    assert!(script().history().story("nobody").contains("nothing of this history"));
+    assert!(
+        script()
+            .history()
+            .story("nobody")
+            .contains("nothing of this history")
+    );
 }
 
 #[test]
@@ -46,10 +51,19 @@ fn a_summary_counts_what_ran_at_once() {
     let summary = script().history().summary();
     assert_eq!(summary.grants, 4);
     let gpu = &summary.pools[&limit("gpu")];
-    assert_eq!((gpu.slots, gpu.highest_held, gpu.highest_running, gpu.leases), (2, 2, 2, 3));
+    assert_eq!(
+        (gpu.slots, gpu.highest_held, gpu.highest_running, gpu.leases),
+        (2, 2, 2, 3)
+    );
     assert_eq!(gpu.status_versions, 6);
     assert_eq!(summary.status_writes_per_grant(), Some(9.0 / 4.0));
     let told = summary.to_string();
-    assert!(told.contains("limit ns/gpu: at most 2 of 2 running, 2 held; 3 leases in 6 status writes"), "{told}");
-    assert!(told.ends_with("4 pods granted, 2.25 status writes and 1 patch for each"), "{told}");
+    assert!(
+        told.contains("limit ns/gpu: at most 2 of 2 running, 2 held; 3 leases in 6 status writes"),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("4 pods granted, 2.25 status writes and 1 patch for each"),
+        "{told}"
+    );
 }

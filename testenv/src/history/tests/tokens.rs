@@ -65,7 +65,11 @@ fn last_token_goes_back() {
     let mut script = Script::new();
     script.limit("gpu", 1);
     script.status(&limit("gpu"), |status| status["lastToken"] = json!(1));
-    wrong(&script, Invariant::Token, "lastToken went back from 100 to 1");
+    wrong(
+        &script,
+        Invariant::Token,
+        "lastToken went back from 100 to 1",
+    );
 }
 
 #[test]
@@ -86,7 +90,11 @@ fn an_attempt_goes_back() {
     script.edit(&pod("a"), |object| {
         object["metadata"]["annotations"] = json!({"sluice.dev/slots": "gpu"});
     });
-    wrong(&script, Invariant::Fence, "attempt 1 went back to attempt 0");
+    wrong(
+        &script,
+        Invariant::Fence,
+        "attempt 1 went back to attempt 0",
+    );
 }
 
 #[test]

@@ -1,0 +1,85 @@
+//! `sluice controller`.
+
+use std::net::SocketAddr;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+use super::CliError;
+use crate::client;
+use crate::controller::{self, Config, KubeTransport};
+
+/// Arguments of `sluice controller`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Namespaces to serve, separated by commas; all without it.
+    #[arg(long, value_delimiter = ',')]
+    namespaces: Vec<String>,
+    /// Where to serve metrics, e.g. 0.0.0.0:9090; nowhere without it.
+    #[arg(long)]
+    metrics_addr: Option<SocketAddr>,
+    /// Where to serve /healthz and /readyz, e.g. 0.0.0.0:8080; nowhere without it.
+    #[arg(long)]
+    health_addr: Option<SocketAddr>,
+    /// How to write logs.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// Highest priority that sluice.dev/priority may ask for beyond the pod's own; none without it.
+    #[arg(long, allow_negative_numbers = true)]
+    max_priority: Option<i32>,
+    /// Whether to create events on pods and limits.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    events: bool,
+    /// Policy bindings whose absence is reported as condition Unguarded, separated by commas.
+    #[arg(long, env = "SLUICE_GUARD_BINDINGS", value_delimiter = ',')]
+    guard_bindings: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
+    start_logs(arguments.log_format);
+    let (client, clock) = client::connect().await?;
+    let transport = KubeTransport::new(client, clock, arguments.max_priority);
+    let config = Config {
+        namespaces: arguments.namespaces,
+        metrics_address: arguments.metrics_addr,
+        health_address: arguments.health_addr,
+        priority_max: arguments.max_priority,
+        events: arguments.events,
+        guard_bindings: arguments.guard_bindings,
+    };
+    Ok(controller::run(config, transport, stop_on_signal()?).await?)
+}
+
+fn start_logs(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+}
+
+/// Becomes true at the first SIGTERM or SIGINT.
+fn stop_on_signal() -> Result<watch::Receiver<bool>, CliError> {
+    let (sender, receiver) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signal)?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => info!("told to stop by SIGTERM"),
+            _ = interrupt.recv() => info!("told to stop by SIGINT"),
+        }
+        sender.send_replace(true);
+        // A second receiver keeps the channel open until the process ends.
+        sender.closed().await;
+    });
+    Ok(receiver)
+}

@@ -1,0 +1,74 @@
+//! The `sluice` command. Each subcommand is a page that calls the library; nothing is decided here.
+//! Tested as a user would drive it, in `tests/it`.
+
+mod controller;
+mod generate;
+mod ungate_all;
+
+use clap::{Parser, Subcommand};
+
+/// Concurrency limits and locks for Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Runs the controller.
+    Controller(controller::Arguments),
+    /// Removes Sluice's gate, label and finalizer from every pod that has them: before an uninstall.
+    UngateAll(ungate_all::Arguments),
+    /// Writes the CRDs to a folder.
+    Crds(generate::Crds),
+    /// Writes the reference of the API to a file.
+    ApiReference(generate::Reference),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] crate::client::ConnectError),
+    /// The controller could not run.
+    #[error(transparent)]
+    Run(#[from] crate::controller::RunError),
+    /// The API server refused something.
+    #[error("{what}: {source}")]
+    Server {
+        /// What was being done.
+        what: String,
+        /// What the server said.
+        source: kube::Error,
+    },
+    /// A file could not be written.
+    #[error("{path} cannot be written: {source}")]
+    Write {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A manifest could not be rendered.
+    #[error("a manifest cannot be rendered: {0}")]
+    Render(String),
+    /// Something is left to do.
+    #[error("{0}")]
+    Unfinished(String),
+    /// Signals cannot be listened to.
+    #[error("signals cannot be listened to: {0}")]
+    Signal(std::io::Error),
+}
+
+/// Parses the arguments of the process and does what they say.
+pub async fn main() -> Result<(), CliError> {
+    match Arguments::parse().command {
+        Subcommands::Controller(arguments) => controller::run(arguments).await,
+        Subcommands::UngateAll(arguments) => ungate_all::run(arguments).await,
+        Subcommands::Crds(arguments) => generate::crds(&arguments),
+        Subcommands::ApiReference(arguments) => generate::reference(&arguments),
+    }
+}

@@ -1,0 +1,233 @@
+//! Carrying out effects: each is one request, in its lane's share of what may be under way at once; its
+//! answer goes back to the driver as a command. Nothing is repeated and nothing is judged here.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Sender;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use super::config::{PATCHES_IN_FLIGHT, READS_IN_FLIGHT, STATUS_WRITES_IN_FLIGHT};
+use super::events::EventLane;
+use super::intake::News;
+use super::kube_transport::Shared;
+use super::metrics::Metrics;
+use super::translate;
+use super::transport::{Address, Failure, Kind, Object};
+use crate::ledger::{
+    ChildOutcome, ChildWrite, Command, Effect, Found, Name, PatchOutcome, PodPatch, PoolKey, PoolKind,
+    StatusWrite, Uid, WriteOutcome,
+};
+
+/// Carries out effects.
+#[derive(Clone)]
+pub(super) struct Executor {
+    transport: Shared,
+    answers: Sender<News>,
+    events: EventLane,
+    metrics: Metrics,
+    /// Namespaces that are served; empty: all.
+    scopes: Arc<[Name]>,
+    patches: Arc<Semaphore>,
+    statuses: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    tasks: TaskTracker,
+}
+
+impl Executor {
+    pub(super) fn new(
+        transport: Shared,
+        answers: Sender<News>,
+        events: EventLane,
+        metrics: Metrics,
+        scopes: Arc<[Name]>,
+    ) -> Self {
+        Self {
+            transport,
+            answers,
+            events,
+            metrics,
+            scopes,
+            patches: Arc::new(Semaphore::new(PATCHES_IN_FLIGHT)),
+            statuses: Arc::new(Semaphore::new(STATUS_WRITES_IN_FLIGHT)),
+            reads: Arc::new(Semaphore::new(READS_IN_FLIGHT)),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Starts an effect; its answer comes to the inbox. The ledger asks for at most one thing at a time
+    /// for each pool and each request, so what waits here is bounded by what it follows.
+    pub(super) fn start(&self, effect: Effect) {
+        let lane = match &effect {
+            Effect::Event(event) => {
+                self.events.offer(event);
+                return;
+            }
+            Effect::Patch(_) => Arc::clone(&self.patches),
+            Effect::WriteStatus(_) | Effect::WriteChild(_) => Arc::clone(&self.statuses),
+            Effect::ReadPool(_)
+            | Effect::ReadRequest { .. }
+            | Effect::ListRequests { .. }
+            | Effect::ReadNode(_) => Arc::clone(&self.reads),
+        };
+        let own = self.clone();
+        self.tasks.spawn(async move {
+            let Ok(_turn) = lane.acquire().await else { return };
+            let command = own.carry_out(effect).await;
+            // Nobody listens any more when the controller stops.
+            let _ = own.answers.send(News::Happened(command)).await;
+        });
+    }
+
+    /// No more effects will be started; waits until all answers are in.
+    pub(super) async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    async fn carry_out(&self, effect: Effect) -> Command {
+        match effect {
+            Effect::WriteStatus(write) => self.write_status(*write).await,
+            Effect::ReadPool(pool) => self.read_pool(pool).await,
+            Effect::Patch(patch) => self.patch_pod(*patch).await,
+            Effect::ReadRequest { uid, namespace, name } => self.read_request(uid, namespace, name).await,
+            Effect::ListRequests { ticket } => self.list_requests(ticket).await,
+            Effect::ReadNode(node) => self.read_node(node).await,
+            Effect::WriteChild(write) => self.write_child(*write).await,
+            Effect::Event(_) => Command::Tick,
+        }
+    }
+
+    async fn write_status(&self, write: StatusWrite) -> Command {
+        let answer = self.transport.replace_status(&write).await;
+        self.metrics.wrote("status", &answer);
+        let outcome = match answer {
+            Ok(Object::Pool(object)) => WriteOutcome::Applied(object),
+            Ok(_) => WriteOutcome::Unknown,
+            Err(Failure::NotFound(_)) => WriteOutcome::NotFound,
+            Err(Failure::Conflict(_)) => WriteOutcome::Conflict,
+            Err(Failure::Invalid(message)) => {
+                warn!(pool = %write.pool, %message, "a rule of the API server refused a status");
+                WriteOutcome::Invalid(message)
+            }
+            Err(Failure::Refused(message)) => {
+                warn!(pool = %write.pool, %message, "a status write was refused");
+                WriteOutcome::Refused(message)
+            }
+            Err(Failure::Unknown(message)) => {
+                warn!(pool = %write.pool, %message, "a status write was not answered");
+                WriteOutcome::Unknown
+            }
+        };
+        Command::StatusWritten { pool: write.pool, batch: write.batch, outcome }
+    }
+
+    async fn read_pool(&self, pool: PoolKey) -> Command {
+        let found = match self.transport.get(&pool_address(&pool)).await {
+            Ok(Some(Object::Pool(object))) => Found::Present(object),
+            Ok(None) => Found::Absent,
+            Ok(Some(_)) | Err(_) => Found::Unknown,
+        };
+        Command::PoolRead { pool, found }
+    }
+
+    async fn patch_pod(&self, patch: PodPatch) -> Command {
+        let kind = patch.kind();
+        let (part, operations) = translate::pod_patch(&patch);
+        let answer =
+            self.transport.patch(&pod_address(&patch.namespace, &patch.name), part, &operations).await;
+        self.metrics.wrote(patch_word(&patch), &answer);
+        let outcome = match answer {
+            Ok(Object::Pod(view)) if view.uid == patch.uid => PatchOutcome::Applied(view),
+            Ok(_) => PatchOutcome::Unknown,
+            Err(Failure::NotFound(_)) => PatchOutcome::Gone,
+            Err(Failure::Conflict(message) | Failure::Invalid(message) | Failure::Refused(message)) => {
+                debug!(pod = %patch.name, ?kind, %message, "a patch was refused");
+                PatchOutcome::Refused(message)
+            }
+            Err(Failure::Unknown(message)) => {
+                warn!(pod = %patch.name, ?kind, %message, "a patch was not answered");
+                PatchOutcome::Unknown
+            }
+        };
+        Command::RequestPatched { uid: patch.uid, patch: kind, outcome }
+    }
+
+    async fn read_request(&self, uid: Uid, namespace: Name, name: Name) -> Command {
+        let found = match self.transport.get(&pod_address(&namespace, &name)).await {
+            Ok(Some(Object::Pod(view))) => Found::Present(view),
+            Ok(None) => Found::Absent,
+            Ok(Some(_)) | Err(_) => Found::Unknown,
+        };
+        Command::RequestRead { uid, found }
+    }
+
+    async fn list_requests(&self, ticket: u64) -> Command {
+        let scopes: Vec<Option<&Name>> =
+            if self.scopes.is_empty() { vec![None] } else { self.scopes.iter().map(Some).collect() };
+        let mut listed = Vec::new();
+        for scope in scopes {
+            match self.transport.list(Kind::Pod, scope).await {
+                Ok(objects) => listed.extend(objects.into_iter().filter_map(|object| match object {
+                    Object::Pod(view) => Some(*view),
+                    _ => None,
+                })),
+                Err(failure) => {
+                    warn!(%failure, "pods could not be listed");
+                    return Command::RequestsListed { ticket, listed: None };
+                }
+            }
+        }
+        Command::RequestsListed { ticket, listed: Some(listed) }
+    }
+
+    async fn read_node(&self, node: Name) -> Command {
+        let at = Address { kind: Kind::Node, namespace: None, name: node.clone() };
+        let out_of_service = match self.transport.get(&at).await {
+            Ok(Some(Object::Node { out_of_service })) => Some(out_of_service),
+            Ok(None) => Some(true),
+            Ok(Some(_)) | Err(_) => None,
+        };
+        Command::NodeRead { node, out_of_service }
+    }
+
+    async fn write_child(&self, write: ChildWrite) -> Command {
+        let pool = write.pool().clone();
+        let answer = self.transport.write_child(&write).await;
+        self.metrics.wrote("child", &answer);
+        let outcome = match answer {
+            Ok(Some(Object::Pool(object))) => ChildOutcome::Written(object),
+            Ok(None) => ChildOutcome::Deleted,
+            Ok(Some(_)) => ChildOutcome::Doubtful("the answer was no limit".to_owned()),
+            Err(failure) => {
+                debug!(%pool, %failure, "a derived limit was not written");
+                ChildOutcome::Doubtful(failure.to_string())
+            }
+        };
+        Command::ChildWritten { pool, outcome }
+    }
+}
+
+fn patch_word(patch: &PodPatch) -> &'static str {
+    use crate::ledger::PatchKind;
+    match patch.kind() {
+        PatchKind::Reveal => "reveal",
+        PatchKind::Bump => "bump",
+        PatchKind::StripFinalizer => "finalizer",
+        PatchKind::Label => "label",
+        PatchKind::Fail => "fail",
+    }
+}
+
+fn pool_address(pool: &PoolKey) -> Address {
+    let kind = match pool.kind {
+        PoolKind::Limit => Kind::Limit,
+        PoolKind::Lock => Kind::Lock,
+    };
+    Address { kind, namespace: Some(pool.namespace.clone()), name: pool.name.clone() }
+}
+
+fn pod_address(namespace: &Name, name: &Name) -> Address {
+    Address { kind: Kind::Pod, namespace: Some(namespace.clone()), name: name.clone() }
+}

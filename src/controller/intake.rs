@@ -1,0 +1,108 @@
+//! From watches to commands: one task for each kind and namespace, plain watcher events, nothing
+//! cached. A listing becomes one command that says it is complete; an object that cannot be understood
+//! is logged and left out, and everything else goes on.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt;
+use tokio::sync::mpsc::Sender;
+use tracing::warn;
+
+use super::transport::{Kind, Object, Watched};
+use super::kube_transport::Shared;
+use crate::ledger::{Command, Name, PoolKind, PoolObject, Uid};
+
+/// What an intake sends: a command, or the word that its first list is complete.
+#[derive(Debug)]
+pub(super) enum News {
+    /// Something happened.
+    Happened(Command),
+    /// The first list of one watch is complete.
+    FirstList,
+}
+
+/// Watches one kind in one namespace, or in all, until nobody listens.
+pub(super) async fn watch(transport: Shared, kind: Kind, scope: Option<Name>, news: Sender<News>) {
+    let mut events = transport.watch(kind, scope.as_ref());
+    let mut listing = Listing::default();
+    let mut first = true;
+    while let Some(event) = events.next().await {
+        let complete = event == Watched::ListEnd;
+        let commands = match event {
+            Watched::Listing => {
+                listing = Listing::default();
+                Vec::new()
+            }
+            Watched::Listed(object) => listing.take(object).into_iter().collect(),
+            Watched::ListEnd => std::mem::take(&mut listing).finish(kind, scope.clone()),
+            Watched::Seen(object) => seen(object).into_iter().collect(),
+            Watched::Gone(object) => gone(object).into_iter().collect(),
+            Watched::Broken(why) => {
+                warn!(?kind, %why, "a watch met something it cannot use, and goes on");
+                continue;
+            }
+        };
+        for command in commands {
+            if news.send(News::Happened(command)).await.is_err() {
+                return;
+            }
+        }
+        if complete && std::mem::take(&mut first) && news.send(News::FirstList).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What a list has brought so far.
+#[derive(Default)]
+struct Listing {
+    pools: Vec<PoolObject>,
+    requests: BTreeSet<Uid>,
+}
+
+impl Listing {
+    fn take(&mut self, object: Object) -> Option<Command> {
+        match object {
+            Object::Pool(pool) => {
+                self.pools.push(*pool);
+                None
+            }
+            Object::Pod(view) => {
+                self.requests.insert(view.uid.clone());
+                Some(Command::RequestSeen(view))
+            }
+            other => seen(other),
+        }
+    }
+
+    fn finish(self, kind: Kind, scope: Option<Name>) -> Vec<Command> {
+        match kind {
+            Kind::Limit => {
+                vec![Command::PoolsListed { kind: PoolKind::Limit, scope, objects: self.pools }]
+            }
+            Kind::Lock => {
+                vec![Command::PoolsListed { kind: PoolKind::Lock, scope, objects: self.pools }]
+            }
+            Kind::Pod => vec![Command::RequestsRelisted { scope, present: self.requests }],
+            Kind::Namespace | Kind::Node | Kind::PolicyBinding => Vec::new(),
+        }
+    }
+}
+
+fn seen(object: Object) -> Option<Command> {
+    match object {
+        Object::Pool(pool) => Some(Command::PoolSeen(pool)),
+        Object::Pod(view) => Some(Command::RequestSeen(view)),
+        Object::Namespace(name, labels) => Some(Command::NamespaceSeen { name, labels: Some(labels) }),
+        Object::Node { .. } | Object::Other => None,
+    }
+}
+
+fn gone(object: Object) -> Option<Command> {
+    match object {
+        Object::Pool(pool) => Some(Command::PoolDeleted(pool)),
+        Object::Pod(view) => Some(Command::RequestVanished(view)),
+        Object::Namespace(name, _) => Some(Command::NamespaceSeen { name, labels: None }),
+        Object::Node { .. } | Object::Other => None,
+    }
+}

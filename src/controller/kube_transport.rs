@@ -1,0 +1,408 @@
+//! [`Transport`] over a real API server.
+//!
+//! One request for each call: the client's own retries are off (`client::connect`), every call has a
+//! time limit, and what an answer means is decided in one place ([`Failure`] from status codes).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::{BoxStream, StreamExt};
+use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use super::translate::{self, PodWire};
+use super::transport::{
+    Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Regarding, Transport,
+    Watched,
+};
+use crate::api::names;
+use crate::client::ServerClock;
+use crate::ledger::{ChildWrite, Guard, Name, PoolKind, RequestView, StatusWrite};
+
+/// Longest a single request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest a list may take.
+const LIST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Objects on one page of a list.
+const PAGE_SIZE: u32 = 500;
+/// Longest a watch may be silent before it is begun anew, in seconds.
+const WATCH_TIMEOUT_SECONDS: u32 = 60;
+
+/// A real API server.
+#[derive(Clone)]
+pub struct KubeTransport {
+    client: Client,
+    clock: ServerClock,
+    priority_max: Option<i32>,
+}
+
+impl KubeTransport {
+    /// Speaks through this client, which must not repeat requests by itself.
+    pub fn new(client: Client, clock: ServerClock, priority_max: Option<i32>) -> Self {
+        Self { client, clock, priority_max }
+    }
+
+    async fn call(
+        &self,
+        method: http::Method,
+        path: &str,
+        content_type: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let body = match body {
+            Some(body) => serde_json::to_vec(body).map_err(|error| Failure::Refused(error.to_string()))?,
+            None => Vec::new(),
+        };
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::CONTENT_TYPE, content_type)
+            .header(http::header::ACCEPT, "application/json")
+            .body(body)
+            .map_err(|error| Failure::Refused(error.to_string()))?;
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.client.request::<Value>(request)).await {
+            Ok(answer) => answer.map_err(failure),
+            Err(_) => Err(Failure::Unknown(format!("none within {REQUEST_TIMEOUT:?}"))),
+        }
+    }
+
+    fn parse(&self, kind: Kind, value: Value) -> Result<Object, Failure> {
+        let broken = |error: serde_json::Error| Failure::Unknown(format!("the answer: {error}"));
+        Ok(match kind {
+            Kind::Limit | Kind::Lock => {
+                let object: DynamicObject = serde_json::from_value(value).map_err(broken)?;
+                Object::Pool(Box::new(translate::pool(pool_kind(kind), object)))
+            }
+            Kind::Pod => Object::Pod(Box::new(self.pod(serde_json::from_value(value).map_err(broken)?))),
+            Kind::Node => Object::Node { out_of_service: is_out_of_service(&value) },
+            Kind::Namespace => {
+                let object: DynamicObject = serde_json::from_value(value).map_err(broken)?;
+                namespace(object)
+            }
+            Kind::PolicyBinding => Object::Other,
+        })
+    }
+
+    fn pod(&self, wire: PodWire) -> RequestView {
+        translate::pod(wire, self.priority_max)
+    }
+
+    fn watch_pods(&self, api: Api<PodWire>) -> BoxStream<'static, Watched> {
+        let own = self.clone();
+        let config = watcher_config().labels(&format!("{}={}", names::MANAGED, names::MANAGED_VALUE));
+        watched(watcher(api, config).default_backoff(), move |wire| {
+            Object::Pod(Box::new(own.pod(wire)))
+        })
+    }
+
+    fn watch_dynamic(
+        &self,
+        kind: Kind,
+        api: Api<DynamicObject>,
+    ) -> BoxStream<'static, Watched> {
+        watched(watcher(api, watcher_config()).default_backoff(), move |object| match kind {
+            Kind::Limit | Kind::Lock => Object::Pool(Box::new(translate::pool(pool_kind(kind), object))),
+            Kind::Namespace => namespace(object),
+            Kind::Pod | Kind::Node | Kind::PolicyBinding => Object::Other,
+        })
+    }
+
+    fn api<K>(&self, kind: Kind, namespace: Option<&Name>) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
+    {
+        match namespace {
+            Some(namespace) => {
+                Api::namespaced_with(self.client.clone(), namespace.as_str(), &resource(kind))
+            }
+            None => Api::all_with(self.client.clone(), &resource(kind)),
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for KubeTransport {
+    async fn get(&self, at: &Address) -> Result<Option<Object>, Failure> {
+        match self.call(http::Method::GET, &path(at), "application/json", None).await {
+            Ok(value) => self.parse(at.kind, value).map(Some),
+            Err(Failure::NotFound(_)) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn list(&self, kind: Kind, namespace: Option<&Name>) -> Result<Vec<Object>, Failure> {
+        let api: Api<PodWire> = self.api(kind, namespace);
+        let labels = format!("{}={}", names::MANAGED, names::MANAGED_VALUE);
+        // No resourceVersion: the list is as consistent as a read of etcd.
+        let mut params = kube::api::ListParams::default().labels(&labels).limit(PAGE_SIZE);
+        let mut objects = Vec::new();
+        loop {
+            let page = tokio::time::timeout(LIST_TIMEOUT, api.list(&params))
+                .await
+                .map_err(|_| Failure::Unknown(format!("none within {LIST_TIMEOUT:?}")))?
+                .map_err(failure)?;
+            let next = page.metadata.continue_.clone().filter(|token| !token.is_empty());
+            objects.extend(page.items.into_iter().map(|wire| Object::Pod(Box::new(self.pod(wire)))));
+            match next {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(objects),
+            }
+        }
+    }
+
+    fn watch(&self, kind: Kind, namespace: Option<&Name>) -> BoxStream<'static, Watched> {
+        match kind {
+            Kind::Pod => self.watch_pods(self.api(kind, namespace)),
+            Kind::Limit | Kind::Lock | Kind::Namespace | Kind::Node | Kind::PolicyBinding => {
+                self.watch_dynamic(kind, self.api(kind, namespace))
+            }
+        }
+    }
+
+    async fn write_child(&self, write: &ChildWrite) -> Result<Option<Object>, Failure> {
+        let key = write.pool();
+        let at = Address {
+            kind: Kind::Limit,
+            namespace: Some(key.namespace.clone()),
+            name: key.name.clone(),
+        };
+        let json = "application/json";
+        let answer = match write {
+            ChildWrite::Create { pool, family, spec } => {
+                let manifest = translate::child_manifest(pool, family, spec, None);
+                let collection = path(&at);
+                let collection = collection.rsplit_once('/').map_or("", |(collection, _)| collection);
+                self.call(http::Method::POST, collection, json, Some(&manifest)).await?
+            }
+            ChildWrite::Update { pool, uid, version, family, spec } => {
+                let existing = Some((uid, version.0.to_string()));
+                let manifest = translate::child_manifest(pool, family, spec, existing);
+                self.call(http::Method::PUT, &path(&at), json, Some(&manifest)).await?
+            }
+            ChildWrite::Delete { uid, version, .. } => {
+                let options = json!({
+                    "apiVersion": "v1",
+                    "kind": "DeleteOptions",
+                    "preconditions": {"uid": uid.as_str(), "resourceVersion": version.0.to_string()},
+                });
+                self.call(http::Method::DELETE, &path(&at), json, Some(&options)).await?;
+                return Ok(None);
+            }
+        };
+        self.parse(Kind::Limit, answer).map(Some)
+    }
+
+    async fn replace_status(&self, write: &StatusWrite) -> Result<Object, Failure> {
+        let (kind, kind_text) = match write.pool.kind {
+            PoolKind::Limit => (Kind::Limit, "ConcurrencyLimit"),
+            PoolKind::Lock => (Kind::Lock, "Lock"),
+        };
+        let at = Address {
+            kind,
+            namespace: Some(write.pool.namespace.clone()),
+            name: write.pool.name.clone(),
+        };
+        let version = match &write.guard {
+            Guard::Version(version) => *version,
+            Guard::Tested { generation, batch } => {
+                let operations = translate::status_patch(write, *generation, batch.as_ref());
+                return self.patch(&at, Part::Status, &operations).await;
+            }
+        };
+        let body = json!({
+            "apiVersion": names::API_VERSION,
+            "kind": kind_text,
+            "metadata": {
+                "name": write.pool.name.as_str(),
+                "namespace": write.pool.namespace.as_str(),
+                "uid": write.uid.as_str(),
+                "resourceVersion": version.0.to_string(),
+            },
+            "status": translate::status_json(write.pool.kind, &write.status, &write.pool.namespace),
+        });
+        let path = format!("{}/status", path(&at));
+        let answer = self.call(http::Method::PUT, &path, "application/json", Some(&body)).await?;
+        self.parse(kind, answer)
+    }
+
+    async fn patch(
+        &self,
+        at: &Address,
+        part: Part,
+        operations: &[PatchOperation],
+    ) -> Result<Object, Failure> {
+        let path = match part {
+            Part::Main => path(at),
+            Part::Status => format!("{}/status", path(at)),
+        };
+        let body = serde_json::to_value(operations).map_err(|error| Failure::Refused(error.to_string()))?;
+        let answer =
+            self.call(http::Method::PATCH, &path, "application/json-patch+json", Some(&body)).await?;
+        self.parse(at.kind, answer)
+    }
+
+    async fn create_event(&self, event: &NewEvent) -> Result<(), Failure> {
+        let namespace = event.namespace.as_str();
+        let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
+        let body = event_manifest(event, self.clock.micros());
+        self.call(http::Method::POST, &path, "application/json", Some(&body)).await.map(|_| ())
+    }
+
+    async fn page_pods(
+        &self,
+        namespace: Option<&Name>,
+        after: Option<String>,
+    ) -> Result<(Vec<PodMetadata>, Option<String>), Failure> {
+        let api: Api<DynamicObject> = self.api(Kind::Pod, namespace);
+        let mut params = kube::api::ListParams::default().limit(PAGE_SIZE);
+        if let Some(token) = after {
+            params = params.continue_token(&token);
+        }
+        let page = tokio::time::timeout(LIST_TIMEOUT, api.list_metadata(&params))
+            .await
+            .map_err(|_| Failure::Unknown(format!("none within {LIST_TIMEOUT:?}")))?
+            .map_err(failure)?;
+        let next = page.metadata.continue_.clone().filter(|token| !token.is_empty());
+        Ok((page.items.into_iter().map(pod_metadata).collect(), next))
+    }
+
+    fn server_micros(&self) -> u64 {
+        self.clock.micros()
+    }
+}
+
+fn pod_metadata(object: PartialObjectMeta<DynamicObject>) -> PodMetadata {
+    let meta = object.metadata;
+    let annotations = meta.annotations.unwrap_or_default();
+    let labels = meta.labels.unwrap_or_default();
+    PodMetadata {
+        namespace: meta.namespace.unwrap_or_default().into(),
+        name: meta.name.unwrap_or_default().into(),
+        uid: meta.uid.unwrap_or_default().into(),
+        asks: annotations.contains_key(names::SLOTS) || annotations.contains_key(names::LOCKS),
+        managed: labels.get(names::MANAGED).is_some_and(|value| value == names::MANAGED_VALUE),
+        labelled: !labels.is_empty(),
+        mirror: annotations.contains_key("kubernetes.io/config.mirror"),
+    }
+}
+
+fn event_manifest(event: &NewEvent, micros: u64) -> Value {
+    let (kind, api_version, name, uid) = match &event.regarding {
+        Regarding::Pod(name, uid) => ("Pod", "v1", name, uid),
+        Regarding::Pool(key, uid) => match key.kind {
+            PoolKind::Limit => ("ConcurrencyLimit", names::API_VERSION, &key.name, uid),
+            PoolKind::Lock => ("Lock", names::API_VERSION, &key.name, uid),
+        },
+    };
+    let time = k8s_openapi::jiff::Timestamp::from_microsecond(i64::try_from(micros).unwrap_or(0))
+        .unwrap_or(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
+    json!({
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {
+            "name": format!("{name}.{:016x}", fastrand::u64(..)),
+            "namespace": event.namespace.as_str(),
+        },
+        "eventTime": format!("{time:.6}"),
+        "reportingController": names::REPORTER,
+        "reportingInstance": "sluice",
+        "action": if event.warning { "Warn" } else { "Inform" },
+        "reason": event.reason,
+        "regarding": {
+            "apiVersion": api_version, "kind": kind,
+            "namespace": event.namespace.as_str(), "name": name.as_str(), "uid": uid.as_str(),
+        },
+        "note": event.note,
+        "type": if event.warning { "Warning" } else { "Normal" },
+    })
+}
+
+fn watcher_config() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS).page_size(PAGE_SIZE)
+}
+
+/// Turns a watcher's events into ours. Objects are stripped to what is read before they are kept.
+fn watched<K: Send + 'static>(
+    events: impl futures::Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    read: impl Fn(K) -> Object + Send + 'static,
+) -> BoxStream<'static, Watched> {
+    events
+        .map(move |event| match event {
+            Ok(watcher::Event::Init) => Watched::Listing,
+            Ok(watcher::Event::InitApply(object)) => Watched::Listed(read(object)),
+            Ok(watcher::Event::InitDone) => Watched::ListEnd,
+            Ok(watcher::Event::Apply(object)) => Watched::Seen(read(object)),
+            Ok(watcher::Event::Delete(object)) => Watched::Gone(read(object)),
+            Err(error) => Watched::Broken(error.to_string()),
+        })
+        .boxed()
+}
+
+fn namespace(object: DynamicObject) -> Object {
+    let name = object.metadata.name.unwrap_or_default().into();
+    Object::Namespace(name, translate::label_map(object.metadata.labels))
+}
+
+fn is_out_of_service(node: &Value) -> bool {
+    let taints = node.pointer("/spec/taints").and_then(Value::as_array);
+    let key = "node.kubernetes.io/out-of-service";
+    taints.into_iter().flatten().any(|taint| taint.get("key").and_then(Value::as_str) == Some(key))
+}
+
+fn pool_kind(kind: Kind) -> PoolKind {
+    if kind == Kind::Lock { PoolKind::Lock } else { PoolKind::Limit }
+}
+
+fn resource(kind: Kind) -> ApiResource {
+    let (group, version, kind, plural) = match kind {
+        Kind::Limit => (names::GROUP, names::VERSION, "ConcurrencyLimit", "concurrencylimits"),
+        Kind::Lock => (names::GROUP, names::VERSION, "Lock", "locks"),
+        Kind::Pod => ("", "v1", "Pod", "pods"),
+        Kind::Namespace => ("", "v1", "Namespace", "namespaces"),
+        Kind::Node => ("", "v1", "Node", "nodes"),
+        Kind::PolicyBinding => (
+            "admissionregistration.k8s.io",
+            "v1",
+            "ValidatingAdmissionPolicyBinding",
+            "validatingadmissionpolicybindings",
+        ),
+    };
+    let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    ApiResource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        api_version,
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    }
+}
+
+fn path(at: &Address) -> String {
+    let resource = resource(at.kind);
+    let root = if resource.group.is_empty() { "/api" } else { "/apis" };
+    let (version, plural, name) = (&resource.api_version, &resource.plural, &at.name);
+    match &at.namespace {
+        Some(namespace) => format!("{root}/{version}/namespaces/{namespace}/{plural}/{name}"),
+        None => format!("{root}/{version}/{plural}/{name}"),
+    }
+}
+
+/// What an answer says about whether the request was applied.
+fn failure(error: kube::Error) -> Failure {
+    let kube::Error::Api(status) = error else { return Failure::Unknown(error.to_string()) };
+    let message = status.message.clone();
+    match status.code {
+        404 => Failure::NotFound(message),
+        409 => Failure::Conflict(message),
+        422 => Failure::Invalid(message),
+        // The server answers these after the fact as well.
+        code if code >= 500 => Failure::Unknown(message),
+        _ => Failure::Refused(message),
+    }
+}
+
+/// A transport that many tasks share.
+pub(super) type Shared = Arc<dyn Transport>;

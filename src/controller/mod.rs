@@ -1,0 +1,31 @@
+//! The imperative shell: it moves bytes between the API server and the ledger, and decides nothing
+//! about slots.
+//!
+//! ```text
+//!  watches ──► intake ──► driver ──► LEDGER ──► effects ──► execute ──► transport ──► API server
+//!                           ▲                                  │
+//!                           └────────── answers ───────────────┘
+//! ```
+//!
+//! One task, the driver, owns the ledger. Everything else is plumbing around it: intake turns watches
+//! into commands, execute carries out effects with bounded concurrency and brings the answers back,
+//! events go out in a lane of their own, the sweep labels pods that admission missed. All of it speaks
+//! through one narrow trait, [`transport::Transport`]. Tested by `tests/it` on a real control plane.
+
+mod config;
+mod driver;
+mod events;
+mod execute;
+mod faults;
+mod http_server;
+mod intake;
+mod kube_transport;
+mod metrics;
+mod run;
+mod sweep;
+pub mod translate;
+pub mod transport;
+
+pub use config::Config;
+pub use kube_transport::KubeTransport;
+pub use run::{RunError, run};

@@ -1,0 +1,132 @@
+//! Wiring, in start order. Returns when told to stop, or when anything essential ends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use super::config::{Config, DRAIN_TIMEOUT, GUARD_CHECK_EVERY, INBOX_MAX};
+use super::driver::Driver;
+use super::execute::Executor;
+use super::http_server::{self, Answers};
+use super::intake::{self, News};
+use super::kube_transport::Shared;
+use super::metrics::Metrics;
+use super::transport::{Address, Kind, Transport};
+use super::{events, faults, sweep};
+use crate::ledger::{Command, Ledger, Name, Options};
+
+/// Why a controller could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// An address cannot be served.
+    #[error("{what} cannot be served at {address}: {source}; choose another address")]
+    Address {
+        /// Metrics or health.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The driver ended although nobody asked it to.
+    #[error("the driver ended by itself; this is a bug, the log before this line says more")]
+    Ended,
+}
+
+/// Runs a controller until `stop` becomes true.
+pub async fn run(
+    config: Config,
+    transport: impl Transport,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), RunError> {
+    let transport: Shared = faults::around(Arc::new(transport));
+    let scopes: Vec<Option<Name>> = match config.namespaces.as_slice() {
+        [] => vec![None],
+        namespaces => namespaces.iter().map(|it| Some(Name::from(it.as_str()))).collect(),
+    };
+    let metrics = Metrics::new();
+    let (ready, ready_seen) = watch::channel(false);
+    let answers = Answers { metrics: metrics.clone(), ready: ready_seen };
+    for (what, address) in [("metrics", config.metrics_address), ("health", config.health_address)] {
+        if let Some(address) = address {
+            http_server::serve(what, address, answers.clone())
+                .await
+                .map_err(|source| RunError::Address { what, address, source })?;
+        }
+    }
+    let (sender, news) = mpsc::channel(INBOX_MAX);
+    let lists_missing = start_intake(&transport, &scopes, &sender);
+    let (lane, waiting_events) = events::lane(metrics.clone());
+    tokio::spawn(events::send(Arc::clone(&transport), waiting_events, metrics.clone()));
+    tokio::spawn(sweep::sweep(Arc::clone(&transport), scopes.clone()));
+    if !config.guard_bindings.is_empty() {
+        tokio::spawn(look_for_guards(Arc::clone(&transport), config.guard_bindings, sender.clone()));
+    }
+    let process = format!("{:012x}", fastrand::u64(..) >> 16);
+    info!(%process, namespaces = ?config.namespaces, "starting");
+    let scopes: Arc<[Name]> = scopes.into_iter().flatten().collect();
+    let driver = Driver {
+        ledger: Ledger::new(Options { process: process.into(), events: config.events }),
+        transport: Arc::clone(&transport),
+        executor: Executor::new(transport, sender, lane, metrics.clone(), scopes),
+        metrics,
+        news,
+        lists_missing,
+        ready: Arc::new(ready),
+        stop: stop.clone(),
+    };
+    let mut driving = tokio::spawn(driver.run());
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => {}
+        _ = &mut driving => return Err(RunError::Ended),
+    }
+    if tokio::time::timeout(DRAIN_TIMEOUT, driving).await.is_err() {
+        warn!("some answers did not come in time; whoever starts next will find out what was applied");
+    }
+    Ok(())
+}
+
+/// Starts the watches; how many first lists are to come.
+fn start_intake(
+    transport: &Shared,
+    scopes: &[Option<Name>],
+    news: &mpsc::Sender<News>,
+) -> usize {
+    let mut watches: Vec<(Kind, Option<Name>)> = Vec::new();
+    for scope in scopes {
+        for kind in [Kind::Limit, Kind::Lock, Kind::Pod] {
+            watches.push((kind, scope.clone()));
+        }
+        if scope.is_none() {
+            // Labels of namespaces matter to selectors; with listed namespaces there is no right to watch them.
+            watches.push((Kind::Namespace, None));
+        }
+    }
+    let count = watches.len();
+    for (kind, scope) in watches {
+        tokio::spawn(intake::watch(Arc::clone(transport), kind, scope, news.clone()));
+    }
+    count
+}
+
+/// Says from time to time whether the guard policies are bound.
+async fn look_for_guards(transport: Shared, bindings: Vec<String>, news: mpsc::Sender<News>) {
+    loop {
+        let mut installed = true;
+        let mut known = true;
+        for binding in &bindings {
+            let at = Address { kind: Kind::PolicyBinding, namespace: None, name: binding.as_str().into() };
+            match transport.get(&at).await {
+                Ok(found) => installed &= found.is_some(),
+                Err(_) => known = false,
+            }
+        }
+        let command = Command::GuardsSeen { installed };
+        if known && news.send(News::Happened(command)).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(GUARD_CHECK_EVERY).await;
+    }
+}
