@@ -152,7 +152,8 @@ impl Granted {
     /// Returns the value of [`super::names::TOKENS`] or [`super::names::LOCK_TOKENS`] of a pod in this namespace, if
     /// it holds anything of the kind.
     pub fn tokens(&self, kind: GrantedKind, pod_namespace: &str) -> Option<String> {
-        let of_kind = self.leases.iter().filter(|lease| lease.kind == kind);
+        // Token 0: let through uncounted while the limit was Disabled; there is nothing to fence with.
+        let of_kind = self.leases.iter().filter(|lease| lease.kind == kind && lease.token > 0);
         let entries: Vec<String> = of_kind
             .map(|lease| match lease.namespace.as_str() {
                 own if own == pod_namespace => format!("{}={}", lease.key, lease.token),

@@ -30,12 +30,16 @@ pub(super) fn crds(arguments: &Crds) -> Result<(), CliError> {
 }
 
 pub(super) fn reference(arguments: &Reference) -> Result<(), CliError> {
-    let text = reference::render_reference().map_err(|error| CliError::Render(error.to_string()))?;
+    let text =
+        reference::render_reference().map_err(|error| CliError::Render(error.to_string()))?;
     write(&arguments.output, &text)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), CliError> {
-    let failed = |source| CliError::Write { path: path.display().to_string(), source };
+    let failed = |source| CliError::Write {
+        path: path.display().to_string(),
+        source,
+    };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Error};
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::CliError;
@@ -41,7 +41,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     }
     let apis: Vec<Api<Pod>> = match arguments.namespaces.as_slice() {
         [] => vec![Api::all(client.clone())],
-        namespaces => namespaces.iter().map(|it| Api::namespaced(client.clone(), it)).collect(),
+        namespaces => namespaces
+            .iter()
+            .map(|it| Api::namespaced(client.clone(), it))
+            .collect(),
     };
     let mut freed = 0_usize;
     for _ in 0..ROUNDS_MAX {
@@ -84,9 +87,20 @@ async fn ours(api: &Api<Pod>) -> Result<Vec<Pod>, CliError> {
     let mut params = ListParams::default().limit(PAGE_SIZE);
     let mut found = Vec::new();
     loop {
-        let page = api.list(&params).await.map_err(|source| failed("pods cannot be listed", source))?;
-        let next = page.metadata.continue_.clone().filter(|token| !token.is_empty());
-        found.extend(page.items.into_iter().filter(|pod| gate(pod).is_some() || has_finalizer(pod)));
+        let page = api
+            .list(&params)
+            .await
+            .map_err(|source| failed("pods cannot be listed", source))?;
+        let next = page
+            .metadata
+            .continue_
+            .clone()
+            .filter(|token| !token.is_empty());
+        found.extend(
+            page.items
+                .into_iter()
+                .filter(|pod| gate(pod).is_some() || has_finalizer(pod)),
+        );
         match next {
             Some(token) => params = params.continue_token(&token),
             None => return Ok(found),
@@ -100,16 +114,22 @@ fn gate(pod: &Pod) -> Option<usize> {
 }
 
 fn has_finalizer(pod: &Pod) -> bool {
-    pod.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == names::FINALIZER)
+    pod.metadata
+        .finalizers
+        .iter()
+        .flatten()
+        .any(|finalizer| finalizer == names::FINALIZER)
 }
 
 async fn free(client: &Client, pod: &Pod) -> Result<(), Error> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let mut operations = vec![json!({"op": "test", "path": "/metadata/uid", "value": pod.metadata.uid})];
+    let mut operations =
+        vec![json!({"op": "test", "path": "/metadata/uid", "value": pod.metadata.uid})];
     if let Some(index) = gate(pod) {
         let path = format!("/spec/schedulingGates/{index}");
-        operations.push(json!({"op": "test", "path": format!("{path}/name"), "value": names::GATE}));
+        operations
+            .push(json!({"op": "test", "path": format!("{path}/name"), "value": names::GATE}));
         operations.push(json!({"op": "remove", "path": path}));
     }
     if has_finalizer(pod) {
@@ -121,7 +141,10 @@ async fn free(client: &Client, pod: &Pod) -> Result<(), Error> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let patch: json_patch::Patch =
         serde_json::from_value(Value::Array(operations)).map_err(Error::SerdeError)?;
-    match api.patch(name, &PatchParams::default(), &Patch::Json::<()>(patch)).await {
+    match api
+        .patch(name, &PatchParams::default(), &Patch::Json::<()>(patch))
+        .await
+    {
         Ok(_) => Ok(()),
         Err(Error::Api(status)) if status.is_not_found() => Ok(()),
         Err(error) => Err(error),
@@ -148,10 +171,17 @@ async fn remove_binding(client: &Client, name: &str) -> Result<(), CliError> {
 }
 
 fn failed(what: &str, source: Error) -> CliError {
-    CliError::Server { what: what.to_owned(), source }
+    CliError::Server {
+        what: what.to_owned(),
+        source,
+    }
 }
 
 fn place(pod: &Pod) -> String {
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
-    format!("pod {}/{}", text(&pod.metadata.namespace), text(&pod.metadata.name))
+    format!(
+        "pod {}/{}",
+        text(&pod.metadata.namespace),
+        text(&pod.metadata.name)
+    )
 }

@@ -38,6 +38,8 @@ pub fn connect_with(mut config: Config) -> Result<(Client, ServerClock), Connect
         listener.hear(response.headers());
         response
     });
-    let client = kube::client::ClientBuilder::try_from(config)?.with_layer(&layer).build();
+    let client = kube::client::ClientBuilder::try_from(config)?
+        .with_layer(&layer)
+        .build();
     Ok((client, clock))
 }

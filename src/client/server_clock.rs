@@ -37,11 +37,18 @@ impl ServerClock {
 
     /// Takes in the `Date` of an answer.
     pub(super) fn hear(&self, headers: &HeaderMap) {
-        let text = headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
-        let Some(micros) = text.and_then(parse) else { return };
+        let text = headers
+            .get(http::header::DATE)
+            .and_then(|date| date.to_str().ok());
+        let Some(micros) = text.and_then(parse) else {
+            return;
+        };
         let mut reading = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if reading.is_none_or(|reading| micros > reading.now()) {
-            *reading = Some(Reading { micros, at: Instant::now() });
+            *reading = Some(Reading {
+                micros,
+                at: Instant::now(),
+            });
         }
     }
 }
@@ -58,7 +65,10 @@ mod tests {
 
     #[test]
     fn reads_a_date_and_never_goes_back() {
-        assert_eq!(parse("Sat, 21 Nov 2026 12:00:00 GMT"), Some(1_795_262_400_000_000));
+        assert_eq!(
+            parse("Sat, 21 Nov 2026 12:00:00 GMT"),
+            Some(1_795_262_400_000_000)
+        );
         let clock = ServerClock::default();
         assert_eq!(clock.micros(), 0);
         let mut headers = HeaderMap::new();

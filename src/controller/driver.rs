@@ -84,7 +84,10 @@ impl Driver {
             News::FirstList => {
                 self.lists_missing = self.lists_missing.saturating_sub(1);
                 if self.lists_missing == 0 && !*self.ready.borrow() {
-                    info!(requests = self.ledger.requests_len(), "all watches have listed; decisions begin");
+                    info!(
+                        requests = self.ledger.requests_len(),
+                        "all watches have listed; decisions begin"
+                    );
                     self.ledger.handle(now, Command::Synced);
                     self.ready.send_replace(true);
                 }
@@ -103,7 +106,10 @@ impl Driver {
     fn now(&self, start: Instant) -> Now {
         let tick = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         // Tick 0 means "never" in places; a millisecond does no harm.
-        Now { tick: Tick(tick.max(1)), server: Micros(self.transport.server_micros()) }
+        Now {
+            tick: Tick(tick.max(1)),
+            server: Micros(self.transport.server_micros()),
+        }
     }
 
     /// In debug builds the independent auditor looks at every state.

@@ -27,12 +27,15 @@ impl EventLane {
     /// Puts an event into the lane if there is room.
     pub(super) fn offer(&self, event: &Event) {
         let (namespace, regarding) = match &event.about {
-            About::Pod { uid, namespace, name } => {
-                (namespace.clone(), Regarding::Pod(name.clone(), uid.clone()))
-            }
-            About::Pool { key, uid } => {
-                (key.namespace.clone(), Regarding::Pool(key.clone(), uid.clone()))
-            }
+            About::Pod {
+                uid,
+                namespace,
+                name,
+            } => (namespace.clone(), Regarding::Pod(name.clone(), uid.clone())),
+            About::Pool { key, uid } => (
+                key.namespace.clone(),
+                Regarding::Pool(key.clone(), uid.clone()),
+            ),
         };
         let event = NewEvent {
             namespace,

@@ -16,8 +16,8 @@ use super::metrics::Metrics;
 use super::translate;
 use super::transport::{Address, Failure, Kind, Object};
 use crate::ledger::{
-    ChildOutcome, ChildWrite, Command, Effect, Found, Name, PatchOutcome, PodPatch, PoolKey, PoolKind,
-    StatusWrite, Uid, WriteOutcome,
+    ChildOutcome, ChildWrite, Command, Effect, Found, Name, PatchOutcome, PodPatch, PoolKey,
+    PoolKind, StatusWrite, Uid, WriteOutcome,
 };
 
 /// Carries out effects.
@@ -73,7 +73,9 @@ impl Executor {
         };
         let own = self.clone();
         self.tasks.spawn(async move {
-            let Ok(_turn) = lane.acquire().await else { return };
+            let Ok(_turn) = lane.acquire().await else {
+                return;
+            };
             let command = own.carry_out(effect).await;
             // Nobody listens any more when the controller stops.
             let _ = own.answers.send(News::Happened(command)).await;
@@ -91,7 +93,11 @@ impl Executor {
             Effect::WriteStatus(write) => self.write_status(*write).await,
             Effect::ReadPool(pool) => self.read_pool(pool).await,
             Effect::Patch(patch) => self.patch_pod(*patch).await,
-            Effect::ReadRequest { uid, namespace, name } => self.read_request(uid, namespace, name).await,
+            Effect::ReadRequest {
+                uid,
+                namespace,
+                name,
+            } => self.read_request(uid, namespace, name).await,
             Effect::ListRequests { ticket } => self.list_requests(ticket).await,
             Effect::ReadNode(node) => self.read_node(node).await,
             Effect::WriteChild(write) => self.write_child(*write).await,
@@ -120,7 +126,11 @@ impl Executor {
                 WriteOutcome::Unknown
             }
         };
-        Command::StatusWritten { pool: write.pool, batch: write.batch, outcome }
+        Command::StatusWritten {
+            pool: write.pool,
+            batch: write.batch,
+            outcome,
+        }
     }
 
     async fn read_pool(&self, pool: PoolKey) -> Command {
@@ -135,14 +145,22 @@ impl Executor {
     async fn patch_pod(&self, patch: PodPatch) -> Command {
         let kind = patch.kind();
         let (part, operations) = translate::pod_patch(&patch);
-        let answer =
-            self.transport.patch(&pod_address(&patch.namespace, &patch.name), part, &operations).await;
+        let answer = self
+            .transport
+            .patch(
+                &pod_address(&patch.namespace, &patch.name),
+                part,
+                &operations,
+            )
+            .await;
         self.metrics.wrote(patch_word(&patch), &answer);
         let outcome = match answer {
             Ok(Object::Pod(view)) if view.uid == patch.uid => PatchOutcome::Applied(view),
             Ok(_) => PatchOutcome::Unknown,
             Err(Failure::NotFound(_)) => PatchOutcome::Gone,
-            Err(Failure::Conflict(message) | Failure::Invalid(message) | Failure::Refused(message)) => {
+            Err(
+                Failure::Conflict(message) | Failure::Invalid(message) | Failure::Refused(message),
+            ) => {
                 debug!(pod = %patch.name, ?kind, %message, "a patch was refused");
                 PatchOutcome::Refused(message)
             }
@@ -151,7 +169,11 @@ impl Executor {
                 PatchOutcome::Unknown
             }
         };
-        Command::RequestPatched { uid: patch.uid, patch: kind, outcome }
+        Command::RequestPatched {
+            uid: patch.uid,
+            patch: kind,
+            outcome,
+        }
     }
 
     async fn read_request(&self, uid: Uid, namespace: Name, name: Name) -> Command {
@@ -164,32 +186,50 @@ impl Executor {
     }
 
     async fn list_requests(&self, ticket: u64) -> Command {
-        let scopes: Vec<Option<&Name>> =
-            if self.scopes.is_empty() { vec![None] } else { self.scopes.iter().map(Some).collect() };
+        let scopes: Vec<Option<&Name>> = if self.scopes.is_empty() {
+            vec![None]
+        } else {
+            self.scopes.iter().map(Some).collect()
+        };
         let mut listed = Vec::new();
         for scope in scopes {
             match self.transport.list(Kind::Pod, scope).await {
-                Ok(objects) => listed.extend(objects.into_iter().filter_map(|object| match object {
-                    Object::Pod(view) => Some(*view),
-                    _ => None,
-                })),
+                Ok(objects) => {
+                    listed.extend(objects.into_iter().filter_map(|object| match object {
+                        Object::Pod(view) => Some(*view),
+                        _ => None,
+                    }))
+                }
                 Err(failure) => {
                     warn!(%failure, "pods could not be listed");
-                    return Command::RequestsListed { ticket, listed: None };
+                    return Command::RequestsListed {
+                        ticket,
+                        listed: None,
+                    };
                 }
             }
         }
-        Command::RequestsListed { ticket, listed: Some(listed) }
+        Command::RequestsListed {
+            ticket,
+            listed: Some(listed),
+        }
     }
 
     async fn read_node(&self, node: Name) -> Command {
-        let at = Address { kind: Kind::Node, namespace: None, name: node.clone() };
+        let at = Address {
+            kind: Kind::Node,
+            namespace: None,
+            name: node.clone(),
+        };
         let out_of_service = match self.transport.get(&at).await {
             Ok(Some(Object::Node { out_of_service })) => Some(out_of_service),
             Ok(None) => Some(true),
             Ok(Some(_)) | Err(_) => None,
         };
-        Command::NodeRead { node, out_of_service }
+        Command::NodeRead {
+            node,
+            out_of_service,
+        }
     }
 
     async fn write_child(&self, write: ChildWrite) -> Command {
@@ -225,9 +265,17 @@ fn pool_address(pool: &PoolKey) -> Address {
         PoolKind::Limit => Kind::Limit,
         PoolKind::Lock => Kind::Lock,
     };
-    Address { kind, namespace: Some(pool.namespace.clone()), name: pool.name.clone() }
+    Address {
+        kind,
+        namespace: Some(pool.namespace.clone()),
+        name: pool.name.clone(),
+    }
 }
 
 fn pod_address(namespace: &Name, name: &Name) -> Address {
-    Address { kind: Kind::Pod, namespace: Some(namespace.clone()), name: name.clone() }
+    Address {
+        kind: Kind::Pod,
+        namespace: Some(namespace.clone()),
+        name: name.clone(),
+    }
 }

@@ -27,13 +27,28 @@ pub(super) fn around(transport: Shared) -> Shared {
     if !cfg!(debug_assertions) {
         return transport;
     }
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let faults = (number(CRASH_AFTER_WRITES), number(LOSE_ANSWERS), number(CONFLICTS));
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
+    let faults = (
+        number(CRASH_AFTER_WRITES),
+        number(LOSE_ANSWERS),
+        number(CONFLICTS),
+    );
     if faults == (None, None, None) {
         return transport;
     }
     let (crash_after, lose, conflicts) = faults;
-    Arc::new(Faulty { transport, crash_after, lose, conflicts, writes: AtomicU64::new(0), statuses: AtomicU64::new(0) })
+    Arc::new(Faulty {
+        transport,
+        crash_after,
+        lose,
+        conflicts,
+        writes: AtomicU64::new(0),
+        statuses: AtomicU64::new(0),
+    })
 }
 
 struct Faulty {
@@ -48,17 +63,20 @@ struct Faulty {
 impl Faulty {
     /// A write was answered: the process may end here, or the answer may be lost.
     fn applied<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
-        if answer.is_err() {
-            return answer;
-        }
+        let answer = answer?;
         let count = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
         if self.crash_after == Some(count) {
             std::process::abort();
         }
-        if self.lose.is_some_and(|every| every > 0 && count.is_multiple_of(every)) {
-            return Err(Failure::Unknown("the answer was lost on purpose".to_owned()));
+        if self
+            .lose
+            .is_some_and(|every| every > 0 && count.is_multiple_of(every))
+        {
+            return Err(Failure::Unknown(
+                "the answer was lost on purpose".to_owned(),
+            ));
         }
-        answer
+        Ok(answer)
     }
 }
 
@@ -82,7 +100,10 @@ impl Transport for Faulty {
 
     async fn replace_status(&self, write: &StatusWrite) -> Result<Object, Failure> {
         let count = self.statuses.fetch_add(1, Ordering::SeqCst) + 1;
-        if self.conflicts.is_some_and(|every| every > 0 && count.is_multiple_of(every)) {
+        if self
+            .conflicts
+            .is_some_and(|every| every > 0 && count.is_multiple_of(every))
+        {
             return Err(Failure::Conflict("a conflict on purpose".to_owned()));
         }
         self.applied(self.transport.replace_status(write).await)

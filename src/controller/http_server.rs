@@ -22,7 +22,11 @@ pub(super) struct Answers {
 }
 
 /// Binds an address and serves it in the background.
-pub(super) async fn serve(what: &'static str, at: SocketAddr, answers: Answers) -> std::io::Result<()> {
+pub(super) async fn serve(
+    what: &'static str,
+    at: SocketAddr,
+    answers: Answers,
+) -> std::io::Result<()> {
     let listener = TcpListener::bind(at).await?;
     info!(address = %listener.local_addr()?, "serving {what}");
     tokio::spawn(async move {
@@ -64,9 +68,14 @@ fn answer(answers: &Answers, path: &str) -> Result<Response<Full<Bytes>>, http::
         "/readyz" => (
             StatusCode::SERVICE_UNAVAILABLE,
             "text/plain",
-            "not all watches have listed yet; are the CRDs installed and the roles bound?\n".to_owned(),
+            "not all watches have listed yet; are the CRDs installed and the roles bound?\n"
+                .to_owned(),
         ),
-        _ => (StatusCode::NOT_FOUND, "text/plain", "try /metrics, /healthz or /readyz\n".to_owned()),
+        _ => (
+            StatusCode::NOT_FOUND,
+            "text/plain",
+            "try /metrics, /healthz or /readyz\n".to_owned(),
+        ),
     };
     Response::builder()
         .status(status)

@@ -8,8 +8,8 @@ use futures::StreamExt;
 use tokio::sync::mpsc::Sender;
 use tracing::warn;
 
-use super::transport::{Kind, Object, Watched};
 use super::kube_transport::Shared;
+use super::transport::{Kind, Object, Watched};
 use crate::ledger::{Command, Name, PoolKind, PoolObject, Uid};
 
 /// What an intake sends: a command, or the word that its first list is complete.
@@ -78,12 +78,23 @@ impl Listing {
     fn finish(self, kind: Kind, scope: Option<Name>) -> Vec<Command> {
         match kind {
             Kind::Limit => {
-                vec![Command::PoolsListed { kind: PoolKind::Limit, scope, objects: self.pools }]
+                vec![Command::PoolsListed {
+                    kind: PoolKind::Limit,
+                    scope,
+                    objects: self.pools,
+                }]
             }
             Kind::Lock => {
-                vec![Command::PoolsListed { kind: PoolKind::Lock, scope, objects: self.pools }]
+                vec![Command::PoolsListed {
+                    kind: PoolKind::Lock,
+                    scope,
+                    objects: self.pools,
+                }]
             }
-            Kind::Pod => vec![Command::RequestsRelisted { scope, present: self.requests }],
+            Kind::Pod => vec![Command::RequestsRelisted {
+                scope,
+                present: self.requests,
+            }],
             Kind::Namespace | Kind::Node | Kind::PolicyBinding => Vec::new(),
         }
     }
@@ -93,7 +104,10 @@ fn seen(object: Object) -> Option<Command> {
     match object {
         Object::Pool(pool) => Some(Command::PoolSeen(pool)),
         Object::Pod(view) => Some(Command::RequestSeen(view)),
-        Object::Namespace(name, labels) => Some(Command::NamespaceSeen { name, labels: Some(labels) }),
+        Object::Namespace(name, labels) => Some(Command::NamespaceSeen {
+            name,
+            labels: Some(labels),
+        }),
         Object::Node { .. } | Object::Other => None,
     }
 }

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::translate::{self, PodWire};
 use super::transport::{
-    Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Regarding, Transport,
-    Watched,
+    Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Regarding,
+    Transport, Watched,
 };
 use crate::api::names;
 use crate::client::ServerClock;
@@ -42,7 +42,11 @@ pub struct KubeTransport {
 impl KubeTransport {
     /// Speaks through this client, which must not repeat requests by itself.
     pub fn new(client: Client, clock: ServerClock, priority_max: Option<i32>) -> Self {
-        Self { client, clock, priority_max }
+        Self {
+            client,
+            clock,
+            priority_max,
+        }
     }
 
     async fn call(
@@ -53,7 +57,9 @@ impl KubeTransport {
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
         let body = match body {
-            Some(body) => serde_json::to_vec(body).map_err(|error| Failure::Refused(error.to_string()))?,
+            Some(body) => {
+                serde_json::to_vec(body).map_err(|error| Failure::Refused(error.to_string()))?
+            }
             None => Vec::new(),
         };
         let request = http::Request::builder()
@@ -76,8 +82,12 @@ impl KubeTransport {
                 let object: DynamicObject = serde_json::from_value(value).map_err(broken)?;
                 Object::Pool(Box::new(translate::pool(pool_kind(kind), object)))
             }
-            Kind::Pod => Object::Pod(Box::new(self.pod(serde_json::from_value(value).map_err(broken)?))),
-            Kind::Node => Object::Node { out_of_service: is_out_of_service(&value) },
+            Kind::Pod => Object::Pod(Box::new(
+                self.pod(serde_json::from_value(value).map_err(broken)?),
+            )),
+            Kind::Node => Object::Node {
+                out_of_service: is_out_of_service(&value),
+            },
             Kind::Namespace => {
                 let object: DynamicObject = serde_json::from_value(value).map_err(broken)?;
                 namespace(object)
@@ -92,22 +102,24 @@ impl KubeTransport {
 
     fn watch_pods(&self, api: Api<PodWire>) -> BoxStream<'static, Watched> {
         let own = self.clone();
-        let config = watcher_config().labels(&format!("{}={}", names::MANAGED, names::MANAGED_VALUE));
+        let config =
+            watcher_config().labels(&format!("{}={}", names::MANAGED, names::MANAGED_VALUE));
         watched(watcher(api, config).default_backoff(), move |wire| {
             Object::Pod(Box::new(own.pod(wire)))
         })
     }
 
-    fn watch_dynamic(
-        &self,
-        kind: Kind,
-        api: Api<DynamicObject>,
-    ) -> BoxStream<'static, Watched> {
-        watched(watcher(api, watcher_config()).default_backoff(), move |object| match kind {
-            Kind::Limit | Kind::Lock => Object::Pool(Box::new(translate::pool(pool_kind(kind), object))),
-            Kind::Namespace => namespace(object),
-            Kind::Pod | Kind::Node | Kind::PolicyBinding => Object::Other,
-        })
+    fn watch_dynamic(&self, kind: Kind, api: Api<DynamicObject>) -> BoxStream<'static, Watched> {
+        watched(
+            watcher(api, watcher_config()).default_backoff(),
+            move |object| match kind {
+                Kind::Limit | Kind::Lock => {
+                    Object::Pool(Box::new(translate::pool(pool_kind(kind), object)))
+                }
+                Kind::Namespace => namespace(object),
+                Kind::Pod | Kind::Node | Kind::PolicyBinding => Object::Other,
+            },
+        )
     }
 
     fn api<K>(&self, kind: Kind, namespace: Option<&Name>) -> Api<K>
@@ -126,7 +138,10 @@ impl KubeTransport {
 #[async_trait]
 impl Transport for KubeTransport {
     async fn get(&self, at: &Address) -> Result<Option<Object>, Failure> {
-        match self.call(http::Method::GET, &path(at), "application/json", None).await {
+        match self
+            .call(http::Method::GET, &path(at), "application/json", None)
+            .await
+        {
             Ok(value) => self.parse(at.kind, value).map(Some),
             Err(Failure::NotFound(_)) => Ok(None),
             Err(failure) => Err(failure),
@@ -137,15 +152,25 @@ impl Transport for KubeTransport {
         let api: Api<PodWire> = self.api(kind, namespace);
         let labels = format!("{}={}", names::MANAGED, names::MANAGED_VALUE);
         // No resourceVersion: the list is as consistent as a read of etcd.
-        let mut params = kube::api::ListParams::default().labels(&labels).limit(PAGE_SIZE);
+        let mut params = kube::api::ListParams::default()
+            .labels(&labels)
+            .limit(PAGE_SIZE);
         let mut objects = Vec::new();
         loop {
             let page = tokio::time::timeout(LIST_TIMEOUT, api.list(&params))
                 .await
                 .map_err(|_| Failure::Unknown(format!("none within {LIST_TIMEOUT:?}")))?
                 .map_err(failure)?;
-            let next = page.metadata.continue_.clone().filter(|token| !token.is_empty());
-            objects.extend(page.items.into_iter().map(|wire| Object::Pod(Box::new(self.pod(wire)))));
+            let next = page
+                .metadata
+                .continue_
+                .clone()
+                .filter(|token| !token.is_empty());
+            objects.extend(
+                page.items
+                    .into_iter()
+                    .map(|wire| Object::Pod(Box::new(self.pod(wire)))),
+            );
             match next {
                 Some(token) => params = params.continue_token(&token),
                 None => return Ok(objects),
@@ -174,13 +199,23 @@ impl Transport for KubeTransport {
             ChildWrite::Create { pool, family, spec } => {
                 let manifest = translate::child_manifest(pool, family, spec, None);
                 let collection = path(&at);
-                let collection = collection.rsplit_once('/').map_or("", |(collection, _)| collection);
-                self.call(http::Method::POST, collection, json, Some(&manifest)).await?
+                let collection = collection
+                    .rsplit_once('/')
+                    .map_or("", |(collection, _)| collection);
+                self.call(http::Method::POST, collection, json, Some(&manifest))
+                    .await?
             }
-            ChildWrite::Update { pool, uid, version, family, spec } => {
+            ChildWrite::Update {
+                pool,
+                uid,
+                version,
+                family,
+                spec,
+            } => {
                 let existing = Some((uid, version.0.to_string()));
                 let manifest = translate::child_manifest(pool, family, spec, existing);
-                self.call(http::Method::PUT, &path(&at), json, Some(&manifest)).await?
+                self.call(http::Method::PUT, &path(&at), json, Some(&manifest))
+                    .await?
             }
             ChildWrite::Delete { uid, version, .. } => {
                 let options = json!({
@@ -188,7 +223,8 @@ impl Transport for KubeTransport {
                     "kind": "DeleteOptions",
                     "preconditions": {"uid": uid.as_str(), "resourceVersion": version.0.to_string()},
                 });
-                self.call(http::Method::DELETE, &path(&at), json, Some(&options)).await?;
+                self.call(http::Method::DELETE, &path(&at), json, Some(&options))
+                    .await?;
                 return Ok(None);
             }
         };
@@ -224,7 +260,9 @@ impl Transport for KubeTransport {
             "status": translate::status_json(write.pool.kind, &write.status, &write.pool.namespace),
         });
         let path = format!("{}/status", path(&at));
-        let answer = self.call(http::Method::PUT, &path, "application/json", Some(&body)).await?;
+        let answer = self
+            .call(http::Method::PUT, &path, "application/json", Some(&body))
+            .await?;
         self.parse(kind, answer)
     }
 
@@ -238,9 +276,16 @@ impl Transport for KubeTransport {
             Part::Main => path(at),
             Part::Status => format!("{}/status", path(at)),
         };
-        let body = serde_json::to_value(operations).map_err(|error| Failure::Refused(error.to_string()))?;
-        let answer =
-            self.call(http::Method::PATCH, &path, "application/json-patch+json", Some(&body)).await?;
+        let body = serde_json::to_value(operations)
+            .map_err(|error| Failure::Refused(error.to_string()))?;
+        let answer = self
+            .call(
+                http::Method::PATCH,
+                &path,
+                "application/json-patch+json",
+                Some(&body),
+            )
+            .await?;
         self.parse(at.kind, answer)
     }
 
@@ -248,7 +293,9 @@ impl Transport for KubeTransport {
         let namespace = event.namespace.as_str();
         let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
         let body = event_manifest(event, self.clock.micros());
-        self.call(http::Method::POST, &path, "application/json", Some(&body)).await.map(|_| ())
+        self.call(http::Method::POST, &path, "application/json", Some(&body))
+            .await
+            .map(|_| ())
     }
 
     async fn page_pods(
@@ -265,7 +312,11 @@ impl Transport for KubeTransport {
             .await
             .map_err(|_| Failure::Unknown(format!("none within {LIST_TIMEOUT:?}")))?
             .map_err(failure)?;
-        let next = page.metadata.continue_.clone().filter(|token| !token.is_empty());
+        let next = page
+            .metadata
+            .continue_
+            .clone()
+            .filter(|token| !token.is_empty());
         Ok((page.items.into_iter().map(pod_metadata).collect(), next))
     }
 
@@ -283,7 +334,9 @@ fn pod_metadata(object: PartialObjectMeta<DynamicObject>) -> PodMetadata {
         name: meta.name.unwrap_or_default().into(),
         uid: meta.uid.unwrap_or_default().into(),
         asks: annotations.contains_key(names::SLOTS) || annotations.contains_key(names::LOCKS),
-        managed: labels.get(names::MANAGED).is_some_and(|value| value == names::MANAGED_VALUE),
+        managed: labels
+            .get(names::MANAGED)
+            .is_some_and(|value| value == names::MANAGED_VALUE),
         labelled: !labels.is_empty(),
         mirror: annotations.contains_key("kubernetes.io/config.mirror"),
     }
@@ -321,7 +374,9 @@ fn event_manifest(event: &NewEvent, micros: u64) -> Value {
 }
 
 fn watcher_config() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS).page_size(PAGE_SIZE)
+    watcher::Config::default()
+        .timeout(WATCH_TIMEOUT_SECONDS)
+        .page_size(PAGE_SIZE)
 }
 
 /// Turns a watcher's events into ours. Objects are stripped to what is read before they are kept.
@@ -349,16 +404,28 @@ fn namespace(object: DynamicObject) -> Object {
 fn is_out_of_service(node: &Value) -> bool {
     let taints = node.pointer("/spec/taints").and_then(Value::as_array);
     let key = "node.kubernetes.io/out-of-service";
-    taints.into_iter().flatten().any(|taint| taint.get("key").and_then(Value::as_str) == Some(key))
+    taints
+        .into_iter()
+        .flatten()
+        .any(|taint| taint.get("key").and_then(Value::as_str) == Some(key))
 }
 
 fn pool_kind(kind: Kind) -> PoolKind {
-    if kind == Kind::Lock { PoolKind::Lock } else { PoolKind::Limit }
+    if kind == Kind::Lock {
+        PoolKind::Lock
+    } else {
+        PoolKind::Limit
+    }
 }
 
 fn resource(kind: Kind) -> ApiResource {
     let (group, version, kind, plural) = match kind {
-        Kind::Limit => (names::GROUP, names::VERSION, "ConcurrencyLimit", "concurrencylimits"),
+        Kind::Limit => (
+            names::GROUP,
+            names::VERSION,
+            "ConcurrencyLimit",
+            "concurrencylimits",
+        ),
         Kind::Lock => (names::GROUP, names::VERSION, "Lock", "locks"),
         Kind::Pod => ("", "v1", "Pod", "pods"),
         Kind::Namespace => ("", "v1", "Namespace", "namespaces"),
@@ -370,7 +437,11 @@ fn resource(kind: Kind) -> ApiResource {
             "validatingadmissionpolicybindings",
         ),
     };
-    let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let api_version = if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    };
     ApiResource {
         group: group.to_owned(),
         version: version.to_owned(),
@@ -382,7 +453,11 @@ fn resource(kind: Kind) -> ApiResource {
 
 fn path(at: &Address) -> String {
     let resource = resource(at.kind);
-    let root = if resource.group.is_empty() { "/api" } else { "/apis" };
+    let root = if resource.group.is_empty() {
+        "/api"
+    } else {
+        "/apis"
+    };
     let (version, plural, name) = (&resource.api_version, &resource.plural, &at.name);
     match &at.namespace {
         Some(namespace) => format!("{root}/{version}/namespaces/{namespace}/{plural}/{name}"),
@@ -392,7 +467,9 @@ fn path(at: &Address) -> String {
 
 /// What an answer says about whether the request was applied.
 fn failure(error: kube::Error) -> Failure {
-    let kube::Error::Api(status) = error else { return Failure::Unknown(error.to_string()) };
+    let kube::Error::Api(status) = error else {
+        return Failure::Unknown(error.to_string());
+    };
     let message = status.message.clone();
     match status.code {
         404 => Failure::NotFound(message),

@@ -71,7 +71,9 @@ impl Metrics {
             in_use: Family::default(),
             waiting: Family::default(),
             requests: Gauge::default(),
-            wait_seconds: Histogram::new([0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0]),
+            wait_seconds: Histogram::new([
+                0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0,
+            ]),
             grants: Counter::default(),
             releases: Family::default(),
             adoptions: Counter::default(),
@@ -108,7 +110,10 @@ impl Metrics {
             Err(Failure::Refused(_)) => "refused",
             Err(Failure::Unknown(_)) => "unknown",
         };
-        self.0.writes.get_or_create(&WriteLabels { kind, outcome }).inc();
+        self.0
+            .writes
+            .get_or_create(&WriteLabels { kind, outcome })
+            .inc();
     }
 
     /// An event found its lane full.
@@ -125,28 +130,56 @@ impl Metrics {
             counter.inc_by(now.saturating_sub(before));
         };
         for wait in &stats.waits {
-            inner.wait_seconds.observe(std::time::Duration::from_millis(wait.0).as_secs_f64());
+            inner
+                .wait_seconds
+                .observe(std::time::Duration::from_millis(wait.0).as_secs_f64());
         }
         add(&inner.grants, stats.grants, last.grants);
         for (kind, now, before) in [
-            ("confirmed", stats.releases_confirmed, last.releases_confirmed),
+            (
+                "confirmed",
+                stats.releases_confirmed,
+                last.releases_confirmed,
+            ),
             ("presumed", stats.releases_presumed, last.releases_presumed),
             ("forced", stats.releases_forced, last.releases_forced),
             ("void", stats.releases_void, last.releases_void),
         ] {
-            add(&inner.releases.get_or_create(&KindLabel { kind }), now, before);
+            add(
+                &inner.releases.get_or_create(&KindLabel { kind }),
+                now,
+                before,
+            );
         }
         add(&inner.adoptions, stats.adoptions, last.adoptions);
         add(&inner.aborts, stats.aborts, last.aborts);
         add(&inner.conflicts, stats.conflicts, last.conflicts);
         add(&inner.invalid, stats.invalid, last.invalid);
         add(&inner.unknown, stats.unknown, last.unknown);
-        add(&inner.reveals_refused, stats.reveals_refused, last.reveals_refused);
-        add(&inner.events_held_back, stats.events_held_back, last.events_held_back);
-        add(&inner.beyond_bound, stats.requests_beyond_bound, last.requests_beyond_bound);
-        add(&inner.tokens_disbelieved, stats.tokens_disbelieved, last.tokens_disbelieved);
+        add(
+            &inner.reveals_refused,
+            stats.reveals_refused,
+            last.reveals_refused,
+        );
+        add(
+            &inner.events_held_back,
+            stats.events_held_back,
+            last.events_held_back,
+        );
+        add(
+            &inner.beyond_bound,
+            stats.requests_beyond_bound,
+            last.requests_beyond_bound,
+        );
+        add(
+            &inner.tokens_disbelieved,
+            stats.tokens_disbelieved,
+            last.tokens_disbelieved,
+        );
         *last = stats;
-        inner.requests.set(i64::try_from(ledger.requests_len()).unwrap_or(i64::MAX));
+        inner
+            .requests
+            .set(i64::try_from(ledger.requests_len()).unwrap_or(i64::MAX));
         inner.observe_pools(ledger);
     }
 }
@@ -168,40 +201,96 @@ impl Inner {
                 name: pool.key.name.to_string(),
             };
             if pool.key.kind == PoolKind::Limit {
-                self.capacity.get_or_create(&labels).set(number(pool.capacity));
+                self.capacity
+                    .get_or_create(&labels)
+                    .set(number(pool.capacity));
             }
             self.in_use.get_or_create(&labels).set(number(pool.in_use));
-            self.waiting.get_or_create(&labels).set(i64::try_from(pool.waiting).unwrap_or(i64::MAX));
+            self.waiting
+                .get_or_create(&labels)
+                .set(i64::try_from(pool.waiting).unwrap_or(i64::MAX));
         }
     }
 
     fn register(&mut self) {
         let registry = &mut self.registry;
         registry.register("slots_capacity", "Slots of a limit", self.capacity.clone());
-        registry.register("slots_in_use", "Slots (of a lock: units) held, durably", self.in_use.clone());
-        registry.register("waiting", "Requests that wait for a limit or lock", self.waiting.clone());
-        registry.register("requests", "Requests that are followed", self.requests.clone());
+        registry.register(
+            "slots_in_use",
+            "Slots (of a lock: units) held, durably",
+            self.in_use.clone(),
+        );
+        registry.register(
+            "waiting",
+            "Requests that wait for a limit or lock",
+            self.waiting.clone(),
+        );
+        registry.register(
+            "requests",
+            "Requests that are followed",
+            self.requests.clone(),
+        );
         registry.register(
             "wait_seconds",
             "Time from a request's creation to the removal of its gate",
             self.wait_seconds.clone(),
         );
         registry.register("grants", "Gates removed", self.grants.clone());
-        registry.register("releases", "Leases released, by ground", self.releases.clone());
-        registry.register("adoptions", "Running holders adopted", self.adoptions.clone());
+        registry.register(
+            "releases",
+            "Leases released, by ground",
+            self.releases.clone(),
+        );
+        registry.register(
+            "adoptions",
+            "Running holders adopted",
+            self.adoptions.clone(),
+        );
         registry.register("aborts", "Attempts raised", self.aborts.clone());
-        registry.register("status_conflicts", "Status writes that met a conflict", self.conflicts.clone());
-        registry.register("status_invalid", "Status writes a rule refused", self.invalid.clone());
-        registry.register("unknown_outcomes", "Writes without an answer", self.unknown.clone());
-        registry.register("patches_refused", "Patches of pods that were refused", self.reveals_refused.clone());
-        registry.register("events_held_back", "Events held back by the rate", self.events_held_back.clone());
-        registry.register("events_dropped", "Events that found their lane full", self.events_dropped.clone());
-        registry.register("requests_beyond_bound", "Requests beyond the bound", self.beyond_bound.clone());
+        registry.register(
+            "status_conflicts",
+            "Status writes that met a conflict",
+            self.conflicts.clone(),
+        );
+        registry.register(
+            "status_invalid",
+            "Status writes a rule refused",
+            self.invalid.clone(),
+        );
+        registry.register(
+            "unknown_outcomes",
+            "Writes without an answer",
+            self.unknown.clone(),
+        );
+        registry.register(
+            "patches_refused",
+            "Patches of pods that were refused",
+            self.reveals_refused.clone(),
+        );
+        registry.register(
+            "events_held_back",
+            "Events held back by the rate",
+            self.events_held_back.clone(),
+        );
+        registry.register(
+            "events_dropped",
+            "Events that found their lane full",
+            self.events_dropped.clone(),
+        );
+        registry.register(
+            "requests_beyond_bound",
+            "Requests beyond the bound",
+            self.beyond_bound.clone(),
+        );
         registry.register(
             "tokens_disbelieved",
             "Token evidence too far ahead of the server's clock",
             self.tokens_disbelieved.clone(),
         );
-        registry.register("api_writes", "Writes to the API server, by kind and outcome", self.writes.clone());
+        registry.register(
+            "api_writes",
+            "Writes to the API server, by kind and outcome",
+            self.writes.clone(),
+        );
     }
 }

@@ -44,31 +44,55 @@ pub async fn run(
     let transport: Shared = faults::around(Arc::new(transport));
     let scopes: Vec<Option<Name>> = match config.namespaces.as_slice() {
         [] => vec![None],
-        namespaces => namespaces.iter().map(|it| Some(Name::from(it.as_str()))).collect(),
+        namespaces => namespaces
+            .iter()
+            .map(|it| Some(Name::from(it.as_str())))
+            .collect(),
     };
     let metrics = Metrics::new();
     let (ready, ready_seen) = watch::channel(false);
-    let answers = Answers { metrics: metrics.clone(), ready: ready_seen };
-    for (what, address) in [("metrics", config.metrics_address), ("health", config.health_address)] {
+    let answers = Answers {
+        metrics: metrics.clone(),
+        ready: ready_seen,
+    };
+    for (what, address) in [
+        ("metrics", config.metrics_address),
+        ("health", config.health_address),
+    ] {
         if let Some(address) = address {
             http_server::serve(what, address, answers.clone())
                 .await
-                .map_err(|source| RunError::Address { what, address, source })?;
+                .map_err(|source| RunError::Address {
+                    what,
+                    address,
+                    source,
+                })?;
         }
     }
     let (sender, news) = mpsc::channel(INBOX_MAX);
     let lists_missing = start_intake(&transport, &scopes, &sender);
     let (lane, waiting_events) = events::lane(metrics.clone());
-    tokio::spawn(events::send(Arc::clone(&transport), waiting_events, metrics.clone()));
+    tokio::spawn(events::send(
+        Arc::clone(&transport),
+        waiting_events,
+        metrics.clone(),
+    ));
     tokio::spawn(sweep::sweep(Arc::clone(&transport), scopes.clone()));
     if !config.guard_bindings.is_empty() {
-        tokio::spawn(look_for_guards(Arc::clone(&transport), config.guard_bindings, sender.clone()));
+        tokio::spawn(look_for_guards(
+            Arc::clone(&transport),
+            config.guard_bindings,
+            sender.clone(),
+        ));
     }
     let process = format!("{:012x}", fastrand::u64(..) >> 16);
     info!(%process, namespaces = ?config.namespaces, "starting");
     let scopes: Arc<[Name]> = scopes.into_iter().flatten().collect();
     let driver = Driver {
-        ledger: Ledger::new(Options { process: process.into(), events: config.events }),
+        ledger: Ledger::new(Options {
+            process: process.into(),
+            events: config.events,
+        }),
         transport: Arc::clone(&transport),
         executor: Executor::new(transport, sender, lane, metrics.clone(), scopes),
         metrics,
@@ -83,17 +107,15 @@ pub async fn run(
         _ = &mut driving => return Err(RunError::Ended),
     }
     if tokio::time::timeout(DRAIN_TIMEOUT, driving).await.is_err() {
-        warn!("some answers did not come in time; whoever starts next will find out what was applied");
+        warn!(
+            "some answers did not come in time; whoever starts next will find out what was applied"
+        );
     }
     Ok(())
 }
 
 /// Starts the watches; how many first lists are to come.
-fn start_intake(
-    transport: &Shared,
-    scopes: &[Option<Name>],
-    news: &mpsc::Sender<News>,
-) -> usize {
+fn start_intake(transport: &Shared, scopes: &[Option<Name>], news: &mpsc::Sender<News>) -> usize {
     let mut watches: Vec<(Kind, Option<Name>)> = Vec::new();
     for scope in scopes {
         for kind in [Kind::Limit, Kind::Lock, Kind::Pod] {
@@ -106,7 +128,12 @@ fn start_intake(
     }
     let count = watches.len();
     for (kind, scope) in watches {
-        tokio::spawn(intake::watch(Arc::clone(transport), kind, scope, news.clone()));
+        tokio::spawn(intake::watch(
+            Arc::clone(transport),
+            kind,
+            scope,
+            news.clone(),
+        ));
     }
     count
 }
@@ -117,7 +144,11 @@ async fn look_for_guards(transport: Shared, bindings: Vec<String>, news: mpsc::S
         let mut installed = true;
         let mut known = true;
         for binding in &bindings {
-            let at = Address { kind: Kind::PolicyBinding, namespace: None, name: binding.as_str().into() };
+            let at = Address {
+                kind: Kind::PolicyBinding,
+                namespace: None,
+                name: binding.as_str().into(),
+            };
             match transport.get(&at).await {
                 Ok(found) => installed &= found.is_some(),
                 Err(_) => known = false,

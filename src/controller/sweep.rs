@@ -33,7 +33,10 @@ async fn sweep_once(transport: &Shared, scope: Option<&Name>) {
                 return;
             }
         };
-        for pod in pods.iter().filter(|pod| pod.asks && !pod.managed && !pod.mirror) {
+        for pod in pods
+            .iter()
+            .filter(|pod| pod.asks && !pod.managed && !pod.mirror)
+        {
             label(transport, pod).await;
         }
         match next {
@@ -49,16 +52,29 @@ async fn label(transport: &Shared, pod: &PodMetadata) {
         namespace: Some(pod.namespace.clone()),
         name: pod.name.clone(),
     };
-    let uid = PatchOperation::Test { path: "/metadata/uid".to_owned(), value: json!(pod.uid.as_str()) };
+    let uid = PatchOperation::Test {
+        path: "/metadata/uid".to_owned(),
+        value: json!(pod.uid.as_str()),
+    };
     let add = if pod.labelled {
         let path = format!("/metadata/labels/{}", names::MANAGED.replace('/', "~1"));
-        PatchOperation::Add { path, value: json!(names::MANAGED_VALUE) }
+        PatchOperation::Add {
+            path,
+            value: json!(names::MANAGED_VALUE),
+        }
     } else {
         let labels = json!({names::MANAGED: names::MANAGED_VALUE});
-        PatchOperation::Add { path: "/metadata/labels".to_owned(), value: labels }
+        PatchOperation::Add {
+            path: "/metadata/labels".to_owned(),
+            value: labels,
+        }
     };
     match transport.patch(&at, Part::Main, &[uid, add]).await {
-        Ok(_) => info!(namespace = %pod.namespace, pod = %pod.name, "labelled a pod that admission had missed"),
-        Err(failure) => warn!(namespace = %pod.namespace, pod = %pod.name, %failure, "a pod that admission had missed could not be labelled"),
+        Ok(_) => {
+            info!(namespace = %pod.namespace, pod = %pod.name, "labelled a pod that admission had missed")
+        }
+        Err(failure) => {
+            warn!(namespace = %pod.namespace, pod = %pod.name, %failure, "a pod that admission had missed could not be labelled")
+        }
     }
 }

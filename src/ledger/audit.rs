@@ -46,7 +46,9 @@ fn size(amount: Amount) -> u128 {
 fn room(ledger: &Ledger, findings: &mut Vec<Finding>) {
     for (key, pool) in &ledger.pools {
         let Some(seen) = &pool.seen else { continue };
-        let Some(status) = seen.status.read() else { continue };
+        let Some(status) = seen.status.read() else {
+            continue;
+        };
         let mut holders: BTreeMap<&Uid, u128> = BTreeMap::new();
         for lease in status.leases.iter().chain(&status.adopted) {
             if holders.insert(&lease.uid, size(lease.amount)).is_some() {
@@ -58,23 +60,40 @@ fn room(ledger: &Ledger, findings: &mut Vec<Finding>) {
         for uid in pool.removes.keys().chain(flying) {
             holders.remove(uid);
         }
-        for (uid, add) in pool.adds.iter().chain(flight.into_iter().flat_map(|flight| &flight.adds)) {
+        for (uid, add) in pool
+            .adds
+            .iter()
+            .chain(flight.into_iter().flat_map(|flight| &flight.adds))
+        {
             holders.entry(uid).or_insert_with(|| size(add.amount));
         }
         let total: u128 = holders.values().sum();
         if total != u128::from(pool.planned) || holders.len() != pool.planned_count {
             let planned = (pool.planned, pool.planned_count);
-            found(findings, 0, format!("{key} counts {planned:?}, is {total} by {}", holders.len()));
+            found(
+                findings,
+                0,
+                format!("{key} counts {planned:?}, is {total} by {}", holders.len()),
+            );
         }
         if let Some(flight) = flight
             && flight.adds.values().any(|add| add.adopt.is_none())
         {
-            let written: u128 =
-                flight.status.leases.iter().chain(&flight.status.adopted).map(|it| size(it.amount)).sum();
+            let written: u128 = flight
+                .status
+                .leases
+                .iter()
+                .chain(&flight.status.adopted)
+                .map(|it| size(it.amount))
+                .sum();
             let generation_same = flight.base == seen.version;
             let capacity = seen.spec.read().map_or(0, |spec| u128::from(spec.capacity));
             if generation_same && written > capacity {
-                found(findings, 1, format!("{key} is being granted {written} of {capacity}"));
+                found(
+                    findings,
+                    1,
+                    format!("{key} is being granted {written} of {capacity}"),
+                );
             }
         }
     }
@@ -83,32 +102,49 @@ fn room(ledger: &Ledger, findings: &mut Vec<Finding>) {
 /// Whoever is being revealed has everything it asked for, durably, for its current attempt.
 fn reveals(ledger: &Ledger, findings: &mut Vec<Finding>) {
     for (uid, request) in &ledger.requests {
-        let Phase::Revealing(plan, _) = &request.phase else { continue };
+        let Phase::Revealing(plan, _) = &request.phase else {
+            continue;
+        };
         if ledger.dirty_requests.contains(uid) {
             continue;
         }
         for (key, item) in &plan.items {
-            let pool = ledger.pools.get(key).and_then(|pool| Some((pool, pool.seen.as_ref()?)));
+            let pool = ledger
+                .pools
+                .get(key)
+                .and_then(|pool| Some((pool, pool.seen.as_ref()?)));
             let backed = match (item, pool) {
                 (Item::Absent { confirmed }, None) => *confirmed,
-                (Item::Open { confirmed: false }, _) => false,
-                (Item::Open { confirmed: true }, Some((_, seen))) => {
-                    seen.status.read().is_some_and(|status| status.open && !status.fenced)
-                        && seen.spec.read().is_some_and(|spec| spec.mode == Mode::Disabled)
+                (Item::Open { confirmed: false, .. }, _) => false,
+                (Item::Open { confirmed: true, .. }, Some((_, seen))) => {
+                    seen.status
+                        .read()
+                        .is_some_and(|status| status.open && !status.fenced)
+                        && seen
+                            .spec
+                            .read()
+                            .is_some_and(|spec| spec.mode == Mode::Disabled)
                 }
                 (Item::Lease { amount, .. }, Some((_, seen))) => {
                     // An adopted entry counts as much: a fence may have moved all of them there.
                     let status = seen.status.read();
-                    let entries =
-                        status.into_iter().flat_map(|status| status.leases.iter().chain(&status.adopted));
-                    entries.filter(|lease| lease.uid == *uid).any(|lease| {
-                        lease.attempt == plan.attempt && lease.amount == *amount
-                    })
+                    let entries = status
+                        .into_iter()
+                        .flat_map(|status| status.leases.iter().chain(&status.adopted));
+                    entries
+                        .filter(|lease| lease.uid == *uid)
+                        .any(|lease| lease.attempt == plan.attempt && lease.amount == *amount)
                 }
-                (Item::Absent { .. }, Some(_)) | (Item::Open { .. } | Item::Lease { .. }, None) => false,
+                (Item::Absent { .. }, Some(_)) | (Item::Open { .. } | Item::Lease { .. }, None) => {
+                    false
+                }
             };
             if !backed {
-                found(findings, 3, format!("{uid} is being revealed without {key}: {item:?}"));
+                found(
+                    findings,
+                    3,
+                    format!("{uid} is being revealed without {key}: {item:?}"),
+                );
             }
         }
     }
@@ -121,17 +157,31 @@ fn indexes(ledger: &Ledger, findings: &mut Vec<Finding>) {
         for uid in pool.entries.keys() {
             holders.entry(uid).or_default().insert(key);
         }
-        let Some(status) = pool.seen.as_ref().and_then(|seen| seen.status.read()) else { continue };
-        let named: BTreeSet<&Uid> =
-            status.leases.iter().chain(&status.adopted).map(|lease| &lease.uid).collect();
+        let Some(status) = pool.seen.as_ref().and_then(|seen| seen.status.read()) else {
+            continue;
+        };
+        let named: BTreeSet<&Uid> = status
+            .leases
+            .iter()
+            .chain(&status.adopted)
+            .map(|lease| &lease.uid)
+            .collect();
         if !named.iter().copied().eq(pool.entries.keys()) {
-            found(findings, 0, format!("{key} has entries that are not its status's"));
+            found(
+                findings,
+                0,
+                format!("{key} has entries that are not its status's"),
+            );
         }
     }
     for (uid, request) in &ledger.requests {
         let held = holders.remove(uid).unwrap_or_default();
         if !held.iter().copied().eq(&request.held) {
-            found(findings, 0, format!("{uid} holds {held:?}, is indexed with {:?}", request.held));
+            found(
+                findings,
+                0,
+                format!("{uid} holds {held:?}, is indexed with {:?}", request.held),
+            );
         }
         if ledger.strangers.contains_key(uid) {
             found(findings, 0, format!("{uid} is both known and a stranger"));
@@ -140,7 +190,11 @@ fn indexes(ledger: &Ledger, findings: &mut Vec<Finding>) {
     for (uid, held) in holders {
         let stranger = ledger.strangers.get(uid).map(|stranger| &stranger.pools);
         if !stranger.is_some_and(|pools| pools.iter().eq(held.iter().copied())) {
-            found(findings, 0, format!("{uid} holds {held:?} and nobody follows it"));
+            found(
+                findings,
+                0,
+                format!("{uid} holds {held:?} and nobody follows it"),
+            );
         }
     }
 }
@@ -151,19 +205,36 @@ fn queues(ledger: &Ledger, findings: &mut Vec<Finding>) {
         let granting = matches!(request.place, Place::Granting(_));
         let planning = matches!(request.phase, Phase::Taking(_) | Phase::Revealing(..));
         if planning != granting && !ledger.dirty_requests.contains(uid) {
-            found(findings, 0, format!("{uid} is in {:?} while {:?}", request.place, request.phase));
+            found(
+                findings,
+                0,
+                format!("{uid} is in {:?} while {:?}", request.place, request.phase),
+            );
         }
-        let Place::Queued(id, rank) = &request.place else { continue };
-        let queued = ledger.queues.line(*id).is_some_and(|line| line.queue.contains(rank));
+        let Place::Queued(id, rank) = &request.place else {
+            continue;
+        };
+        let queued = ledger
+            .queues
+            .line(*id)
+            .is_some_and(|line| line.queue.contains(rank));
         if !queued {
             found(findings, 0, format!("{uid} thinks it is queued and is not"));
         }
         if request.view.is_revealed() && !ledger.dirty_requests.contains(uid) {
-            found(findings, 6, format!("{uid} is queued after its gate was removed"));
+            found(
+                findings,
+                6,
+                format!("{uid} is queued after its gate was removed"),
+            );
         }
     }
     for (key, pool) in &ledger.pools {
-        let locks = pool.entries.values().filter(|entry| entry.amount == Amount::Exclusive).count();
+        let locks = pool
+            .entries
+            .values()
+            .filter(|entry| entry.amount == Amount::Exclusive)
+            .count();
         if key.kind == PoolKind::Limit && locks > 0 {
             found(findings, 0, format!("{key} is a limit with lock leases"));
         }

@@ -110,7 +110,11 @@ impl Ledger {
         match command {
             Command::PoolSeen(object) => self.pool_seen(*object),
             Command::PoolDeleted(object) => self.pool_deleted(*object),
-            Command::PoolsListed { kind, scope, objects } => {
+            Command::PoolsListed {
+                kind,
+                scope,
+                objects,
+            } => {
                 self.pools_listed(kind, scope.as_ref(), objects);
             }
             Command::RequestSeen(view) => self.request_seen(*view),
@@ -121,16 +125,27 @@ impl Ledger {
             Command::NamespaceSeen { name, labels } => self.namespace_seen(name, labels),
             Command::GuardsSeen { installed } => self.guards_seen(installed),
             Command::Synced => self.start(),
-            Command::StatusWritten { pool, batch, outcome } => {
+            Command::StatusWritten {
+                pool,
+                batch,
+                outcome,
+            } => {
                 self.status_written(&pool, &batch, outcome);
             }
             Command::PoolRead { pool, found } => self.pool_read(&pool, found),
-            Command::RequestPatched { uid, patch, outcome } => {
+            Command::RequestPatched {
+                uid,
+                patch,
+                outcome,
+            } => {
                 self.request_patched(&uid, patch, outcome);
             }
             Command::RequestRead { uid, found } => self.request_read(&uid, found),
             Command::RequestsListed { ticket, listed } => self.requests_listed(ticket, listed),
-            Command::NodeRead { node, out_of_service } => self.node_read(&node, out_of_service),
+            Command::NodeRead {
+                node,
+                out_of_service,
+            } => self.node_read(&node, out_of_service),
             Command::ChildWritten { pool, outcome } => self.child_written(&pool, outcome),
             Command::Tick => {}
         }

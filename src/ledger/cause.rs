@@ -96,7 +96,9 @@ impl Cause {
     /// One sentence, without the numbers that only the queue knows.
     pub fn sentence(&self) -> String {
         match self {
-            Self::Unsettled => "it has just come, or its last try is still being settled".to_owned(),
+            Self::Unsettled => {
+                "it has just come, or its last try is still being settled".to_owned()
+            }
             Self::NoRoom(pool) => format!("{pool} has no room"),
             Self::Reserved(pool) => {
                 format!("room in {pool} is reserved for a request that has waited longer")
@@ -113,7 +115,9 @@ impl Cause {
                 format!("{pool} does not serve this namespace; see its spec.allowedNamespaces")
             }
             Self::Deleting(pool) => format!("{pool} is being deleted"),
-            Self::NotFenced(pool) => format!("{pool} is new; its running holders are being counted"),
+            Self::NotFenced(pool) => {
+                format!("{pool} is new; its running holders are being counted")
+            }
             Self::Quarantined(pool) => format!("{pool} cannot be used; see its conditions"),
             Self::LeasesFull(pool) => {
                 format!("{pool} has as many holders as one object can record; split the limit")
@@ -130,7 +134,8 @@ impl Cause {
                 pool.name
             ),
             Self::ForeignGate => {
-                "other scheduling gates hold the pod; slots are taken when ours is the last".to_owned()
+                "other scheduling gates hold the pod; slots are taken when ours is the last"
+                    .to_owned()
             }
             Self::BadAnnotation(why) => format!("its annotations cannot be read: {why}"),
             Self::RequestDeleting => "it is being deleted".to_owned(),

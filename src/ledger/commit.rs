@@ -24,7 +24,9 @@ impl Ledger {
     /// Looks at a pool and asks for what it needs: a read, a step of its fence, a write.
     pub(super) fn tend(&mut self, key: &PoolKey) {
         let now = self.now.tick;
-        let Some(pool) = self.pools.get_mut(key) else { return };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
         if pool.hold_until > now {
             self.timers.set(pool.hold_until, Timer::Pool(key.clone()));
             return;
@@ -48,8 +50,12 @@ impl Ledger {
 
     /// Computes the next status and writes it if anything in it is new.
     fn compose(&mut self, key: &PoolKey, purpose: Purpose) {
-        let Some(pool) = self.pools.get(key) else { return };
-        let (Some(seen), Some(base)) = (&pool.seen, pool.status()) else { return };
+        let Some(pool) = self.pools.get(key) else {
+            return;
+        };
+        let (Some(seen), Some(base)) = (&pool.seen, pool.status()) else {
+            return;
+        };
         let (uid, version, generation) = (seen.uid.clone(), seen.version, seen.generation);
         let base = base.clone();
         let mut next = base.clone();
@@ -77,7 +83,9 @@ impl Ledger {
         next.schema = STATUS_SCHEMA;
         next.previous_batch = base.batch.clone();
         next.batch = Some(batch.clone());
-        let Some(pool) = self.pools.get_mut(key) else { return };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
         if pool.conflict_base.take() == Some((generation, base.batch.clone())) {
             pool.idle_conflicts = pool.idle_conflicts.saturating_add(1);
         } else {
@@ -103,31 +111,47 @@ impl Ledger {
         });
         pool.recount();
         let guard = if tested {
-            Guard::Tested { generation, batch: base.batch }
+            Guard::Tested {
+                generation,
+                batch: base.batch,
+            }
         } else {
             Guard::Version(version)
         };
-        self.effects.push_back(Effect::WriteStatus(Box::new(StatusWrite {
-            pool: key.clone(),
-            uid,
-            guard,
-            batch,
-            status: next,
-        })));
+        self.effects
+            .push_back(Effect::WriteStatus(Box::new(StatusWrite {
+                pool: key.clone(),
+                uid,
+                guard,
+                batch,
+                status: next,
+            })));
     }
 
     fn apply_removes(&self, key: &PoolKey, next: &mut PoolStatus, draft: &mut Draft) {
-        let Some(pool) = self.pools.get(key) else { return };
+        let Some(pool) = self.pools.get(key) else {
+            return;
+        };
         for (uid, entry) in pool.removes.iter().take(pool.batch_max) {
             draft.removes.insert(uid.clone(), *entry);
         }
-        next.leases.retain(|lease| !draft.removes.contains_key(&lease.uid));
-        next.adopted.retain(|lease| !draft.removes.contains_key(&lease.uid));
+        next.leases
+            .retain(|lease| !draft.removes.contains_key(&lease.uid));
+        next.adopted
+            .retain(|lease| !draft.removes.contains_key(&lease.uid));
     }
 
     /// Holders that run already are written down whether they fit or not: as leases if they do.
-    fn apply_adoptions(&self, key: &PoolKey, purpose: Purpose, next: &mut PoolStatus, draft: &mut Draft) {
-        let Some(pool) = self.pools.get(key) else { return };
+    fn apply_adoptions(
+        &self,
+        key: &PoolKey,
+        purpose: Purpose,
+        next: &mut PoolStatus,
+        draft: &mut Draft,
+    ) {
+        let Some(pool) = self.pools.get(key) else {
+            return;
+        };
         let capacity = pool.spec().map_or(0, |spec| spec.capacity);
         let mut floor = next.last_token;
         for (uid, add) in &pool.adds {
@@ -141,7 +165,11 @@ impl Ledger {
             next.leases.retain(|other| other.uid != *uid);
             next.adopted.retain(|other| other.uid != *uid);
             let fits = next.units().saturating_add(lease.amount.units()) <= capacity;
-            let list = if fits { &mut next.leases } else { &mut next.adopted };
+            let list = if fits {
+                &mut next.leases
+            } else {
+                &mut next.adopted
+            };
             if list.len() < LEASES_MAX {
                 list.push(lease);
                 draft.adds.insert(uid.clone(), *add);
@@ -162,11 +190,16 @@ impl Ledger {
     }
 
     fn apply_grants(&self, key: &PoolKey, next: &mut PoolStatus, draft: &mut Draft) {
-        let Some(pool) = self.pools.get(key) else { return };
+        let Some(pool) = self.pools.get(key) else {
+            return;
+        };
         let deleting = pool.seen.as_ref().is_none_or(|seen| seen.deleting);
         let capacity = pool.spec().map_or(0, |spec| spec.capacity);
-        let active = pool.spec().is_some_and(|spec| spec.mode == Mode::Active && spec.family.is_none());
-        let grants = active && pool.fence == Fence::Done && !deleting && pool.quarantine().is_none();
+        let active = pool
+            .spec()
+            .is_some_and(|spec| spec.mode == Mode::Active && spec.family.is_none());
+        let grants =
+            active && pool.fence == Fence::Done && !deleting && pool.quarantine().is_none();
         let mut used: Units = next.units();
         let mut count = next.leases.len();
         let floor = self.token_floor(pool, next.last_token);
@@ -225,18 +258,30 @@ impl Ledger {
     /// Tokens start above everything ever given: above the last one, above what running holders
     /// show, above the server's clock in microseconds (which makes them grow over a re-creation).
     pub(super) fn token_floor(&self, pool: &Pool, last: Token) -> Token {
-        let evidence = pool.adds.values().filter_map(|add| add.adopt).map(|token| self.believed(token));
-        evidence.fold(last.max(Token(self.now.server.0)), Token::max).min(Token::MAX)
+        let evidence = pool
+            .adds
+            .values()
+            .filter_map(|add| add.adopt)
+            .map(|token| self.believed(token));
+        evidence
+            .fold(last.max(Token(self.now.server.0)), Token::max)
+            .min(Token::MAX)
     }
 
     /// A token somebody shows us, unless it is too far ahead of the server's clock to be ours.
     pub(super) fn believed(&self, token: Token) -> Token {
         let horizon = self.now.server.after(TOKEN_EVIDENCE_AHEAD_MAX);
-        if token.0 <= horizon.0 { token } else { Token(0) }
+        if token.0 <= horizon.0 {
+            token
+        } else {
+            Token(0)
+        }
     }
 
     fn apply_purpose(&self, key: &PoolKey, purpose: Purpose, next: &mut PoolStatus) {
-        let Some(pool) = self.pools.get(key) else { return };
+        let Some(pool) = self.pools.get(key) else {
+            return;
+        };
         match purpose {
             Purpose::Plain if pool.open_wanted && pool.mode() == Some(Mode::Disabled) => {
                 next.open = true;
@@ -271,15 +316,23 @@ impl Ledger {
         if described != *base {
             return true;
         }
-        let only_count = PoolStatus { waiting: base.waiting, ..next.clone() } == *base;
+        let only_count = PoolStatus {
+            waiting: base.waiting,
+            ..next.clone()
+        } == *base;
         let crosses_zero = next.waiting == 0 || base.waiting == 0;
         let ours = base.batch.as_ref().is_some_and(|batch| {
             let process = batch.as_str().rsplit_once('-').map(|(process, _)| process);
             process == Some(self.options.process.as_str())
         });
-        let Some(pool) = self.pools.get(key) else { return false };
+        let Some(pool) = self.pools.get(key) else {
+            return false;
+        };
         let due = pool.written_at.after(WAITING_WRITE_AFTER);
-        if (ours && (!only_count || crosses_zero)) || due <= self.now.tick || pool.written_at == Tick(0) {
+        if (ours && (!only_count || crosses_zero))
+            || due <= self.now.tick
+            || pool.written_at == Tick(0)
+        {
             return true;
         }
         self.timers.set(due, Timer::Pool(key.clone()));

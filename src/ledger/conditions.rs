@@ -20,7 +20,9 @@ const UNGUARDED: &str = "Unguarded";
 impl Ledger {
     /// Fills in everything of a status that is there for people.
     pub(super) fn describe(&self, key: &PoolKey, next: &mut PoolStatus) {
-        let Some(pool) = self.pools.get(key) else { return };
+        let Some(pool) = self.pools.get(key) else {
+            return;
+        };
         let Some(seen) = &pool.seen else { return };
         next.observed_generation = seen.generation;
         next.in_use = match key.kind {
@@ -31,34 +33,74 @@ impl Ledger {
         let (ready, reason, message) = self.readiness(pool, next);
         self.condition(next, seen.generation, READY, ready, reason, message);
         let capacity = pool.spec().map_or(0, |spec| spec.capacity);
-        let counts = pool.spec().is_some_and(|spec| spec.mode != Mode::Disabled && spec.family.is_none());
+        let counts = pool
+            .spec()
+            .is_some_and(|spec| spec.mode != Mode::Disabled && spec.family.is_none());
         let full = counts && next.units() >= capacity;
         let (reason, message) = match (counts, full) {
             (true, true) => ("Full", "every slot is held; further requests wait"),
             (true, false) => ("RoomLeft", "some slots are free"),
             (false, _) => ("NotCounted", "this object itself counts no holders"),
         };
-        self.condition(next, seen.generation, SATURATED, full, reason, message.into());
+        self.condition(
+            next,
+            seen.generation,
+            SATURATED,
+            full,
+            reason,
+            message.into(),
+        );
         let over = counts && next.units() > capacity;
         let (reason, message) = if over {
-            ("HoldersKept", "more is held than spec allows: it was shrunk, or running holders were adopted; nobody is evicted, nothing is granted until it fits")
+            (
+                "HoldersKept",
+                "more is held than spec allows: it was shrunk, or running holders were adopted; nobody is evicted, nothing is granted until it fits",
+            )
         } else {
             ("WithinCapacity", "what is held fits")
         };
-        self.condition(next, seen.generation, OVER_COMMITTED, over, reason, message.into());
+        self.condition(
+            next,
+            seen.generation,
+            OVER_COMMITTED,
+            over,
+            reason,
+            message.into(),
+        );
         let (held_back, reason, message) = match (pool.quarantine(), &pool.refusal) {
             (Some(why), _) => (true, "NotUnderstood", why),
             (None, Some(why)) if pool.refusals >= 2 => (true, "WritesRefused", Arc::clone(why)),
-            (None, _) => (false, "Trusted", "its status agrees with what is known".into()),
+            (None, _) => (
+                false,
+                "Trusted",
+                "its status agrees with what is known".into(),
+            ),
         };
-        self.condition(next, seen.generation, QUARANTINED, held_back, reason, message);
+        self.condition(
+            next,
+            seen.generation,
+            QUARANTINED,
+            held_back,
+            reason,
+            message,
+        );
         if let Some(guarded) = self.guarded {
             let (reason, message) = if guarded {
                 ("PoliciesPresent", "the guard policies are installed")
             } else {
-                ("PoliciesMissing", "the guard policies are not installed: whoever may patch pods can change sluice.dev annotations and gates")
+                (
+                    "PoliciesMissing",
+                    "the guard policies are not installed: whoever may patch pods can change sluice.dev annotations and gates",
+                )
             };
-            self.condition(next, seen.generation, UNGUARDED, !guarded, reason, message.into());
+            self.condition(
+                next,
+                seen.generation,
+                UNGUARDED,
+                !guarded,
+                reason,
+                message.into(),
+            );
         }
     }
 
@@ -67,19 +109,43 @@ impl Ledger {
             return (false, "SpecInvalid", pool.quarantine().unwrap_or_default());
         };
         if pool.seen.as_ref().is_some_and(|seen| seen.deleting) {
-            return (false, "Deleting", "it is being deleted; nothing is granted".into());
+            return (
+                false,
+                "Deleting",
+                "it is being deleted; nothing is granted".into(),
+            );
         }
         if spec.family.is_some() {
-            return (true, "Family", "each worker has a derived limit of its own".into());
+            return (
+                true,
+                "Family",
+                "each worker has a derived limit of its own".into(),
+            );
         }
         match spec.mode {
-            Mode::Disabled => (true, "Disabled", "it never blocks, and counts nobody".into()),
+            Mode::Disabled => (
+                true,
+                "Disabled",
+                "it never blocks, and counts nobody".into(),
+            ),
             _ if !next.fenced => match (&pool.fence, &pool.refusal) {
                 (Fence::Adopting, Some(why)) => (false, "TooManyHolders", Arc::clone(why)),
-                _ => (false, "Fencing", "running holders are being counted; nothing is granted yet".into()),
+                _ => (
+                    false,
+                    "Fencing",
+                    "running holders are being counted; nothing is granted yet".into(),
+                ),
             },
-            Mode::Paused => (true, "Paused", "holders keep their slots; nothing new is granted".into()),
-            Mode::Active => (true, "Granting", "requests are granted as slots allow".into()),
+            Mode::Paused => (
+                true,
+                "Paused",
+                "holders keep their slots; nothing new is granted".into(),
+            ),
+            Mode::Active => (
+                true,
+                "Granting",
+                "requests are granted as slots allow".into(),
+            ),
         }
     }
 
@@ -97,7 +163,13 @@ impl Ledger {
             Some(before) if before.holds == holds => before.since,
             _ => self.now.server,
         };
-        let condition = Condition { holds, reason: reason.into(), message, generation, since };
+        let condition = Condition {
+            holds,
+            reason: reason.into(),
+            message,
+            generation,
+            since,
+        };
         status.conditions.insert(kind.into(), condition);
     }
 }

@@ -179,7 +179,9 @@ impl ChildWrite {
     /// The derived limit this writes.
     pub fn pool(&self) -> &PoolKey {
         match self {
-            Self::Create { pool, .. } | Self::Update { pool, .. } | Self::Delete { pool, .. } => pool,
+            Self::Create { pool, .. } | Self::Update { pool, .. } | Self::Delete { pool, .. } => {
+                pool
+            }
         }
     }
 }

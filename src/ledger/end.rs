@@ -41,12 +41,16 @@ pub(super) fn judge(view: &RequestView, gone: Option<Gone>) -> End {
 #[cfg(test)]
 mod tests {
     use super::super::testing::pod;
-    use super::*;
     use super::super::view::Progress;
+    use super::*;
 
     fn seen(phase: PodPhase, containers: Containers, by_pod_gc: bool, bound: bool) -> RequestView {
         let mut view = pod("p", "gpu=1");
-        view.progress = Progress { phase, containers, by_pod_gc };
+        view.progress = Progress {
+            phase,
+            containers,
+            by_pod_gc,
+        };
         view.node = bound.then(|| "node-1".into());
         view
     }
@@ -59,14 +63,49 @@ mod tests {
             (Live, SomeNotTerminated, false, true, None, End::Live),
             (Live, AllTerminated, false, true, None, End::Live),
             (Terminal, AllTerminated, false, true, None, End::Confirmed),
-            (Terminal, SomeNotTerminated, false, true, None, End::Presumed),
+            (
+                Terminal,
+                SomeNotTerminated,
+                false,
+                true,
+                None,
+                End::Presumed,
+            ),
             (Terminal, Unreported, false, true, None, End::Presumed),
             (Terminal, AllTerminated, true, true, None, End::Presumed),
             (Terminal, Unreported, false, false, None, End::Confirmed),
-            (Live, SomeNotTerminated, false, true, Some(Gone::Watched), End::Presumed),
-            (Live, Unreported, false, false, Some(Gone::Watched), End::Confirmed),
-            (Live, Unreported, false, false, Some(Gone::Missed), End::Presumed),
-            (Terminal, AllTerminated, false, true, Some(Gone::Missed), End::Confirmed),
+            (
+                Live,
+                SomeNotTerminated,
+                false,
+                true,
+                Some(Gone::Watched),
+                End::Presumed,
+            ),
+            (
+                Live,
+                Unreported,
+                false,
+                false,
+                Some(Gone::Watched),
+                End::Confirmed,
+            ),
+            (
+                Live,
+                Unreported,
+                false,
+                false,
+                Some(Gone::Missed),
+                End::Presumed,
+            ),
+            (
+                Terminal,
+                AllTerminated,
+                false,
+                true,
+                Some(Gone::Missed),
+                End::Confirmed,
+            ),
         ];
         for (phase, containers, by_pod_gc, bound, gone, expected) in cases {
             let view = seen(phase, containers, by_pod_gc, bound);

@@ -74,9 +74,15 @@ impl Ledger {
     /// those of their own namespace.
     pub(super) fn explain(&self, uid: &Uid, cause: &Cause) -> String {
         let mut text = format!("waiting: {}", cause.sentence());
-        let (Cause::NoRoom(key) | Cause::Reserved(key)) = cause else { return text };
-        let Some(request) = self.requests.get(uid) else { return text };
-        let Some(pool) = self.pools.get(key) else { return text };
+        let (Cause::NoRoom(key) | Cause::Reserved(key)) = cause else {
+            return text;
+        };
+        let Some(request) = self.requests.get(uid) else {
+            return text;
+        };
+        let Some(pool) = self.pools.get(key) else {
+            return text;
+        };
         match key.kind {
             PoolKind::Limit => {
                 let capacity = pool.spec().map_or(0, |spec| spec.capacity);
@@ -96,22 +102,30 @@ impl Ledger {
     }
 
     pub(super) fn explain_timeout(&self, uid: &Uid) -> String {
-        let waited = self
-            .requests
-            .get(uid)
-            .map_or(0, |request| self.now.server.since(request.view.arrival).0 / 1000);
+        let waited = self.requests.get(uid).map_or(0, |request| {
+            self.now.server.since(request.view.arrival).0 / 1000
+        });
         let gives_up = self
             .requests
             .get(uid)
             .is_some_and(|request| request.view.attempt == Some(Attempt::TimedOut));
-        let after = if gives_up { "it gives up" } else { "it goes on waiting" };
+        let after = if gives_up {
+            "it gives up"
+        } else {
+            "it goes on waiting"
+        };
         format!("no slots after {waited} s, as long as sluice.dev/timeout allows; {after}")
     }
 }
 
 fn holders_in(pool: &Pool, namespace: &super::ids::Name) -> Vec<String> {
-    let Some(status) = pool.status() else { return Vec::new() };
-    let same: Vec<&Lease> = status.entries().filter(|lease| lease.namespace == *namespace).collect();
+    let Some(status) = pool.status() else {
+        return Vec::new();
+    };
+    let same: Vec<&Lease> = status
+        .entries()
+        .filter(|lease| lease.namespace == *namespace)
+        .collect();
     let mut names: Vec<String> = same
         .iter()
         .take(HOLDERS_NAMED_MAX)
@@ -122,7 +136,10 @@ fn holders_in(pool: &Pool, namespace: &super::ids::Name) -> Vec<String> {
         })
         .collect();
     if same.len() > HOLDERS_NAMED_MAX {
-        names.push(format!("{} more", same.len().saturating_sub(HOLDERS_NAMED_MAX)));
+        names.push(format!(
+            "{} more",
+            same.len().saturating_sub(HOLDERS_NAMED_MAX)
+        ));
     }
     names
 }

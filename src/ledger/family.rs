@@ -24,7 +24,9 @@ impl Ledger {
 
     /// Somebody needs the limit of this worker.
     pub(super) fn want_worker(&mut self, family: &PoolKey, worker: &Name) {
-        let Some(pool) = self.pools.get_mut(family) else { return };
+        let Some(pool) = self.pools.get_mut(family) else {
+            return;
+        };
         if pool.workers_wanted.insert(worker.clone()) {
             self.write_pools.insert(family.clone());
         }
@@ -38,7 +40,11 @@ impl Ledger {
             let most = self.family_of(family).map_or(0, |spec| spec.workers_max);
             !reserved && workers.is_some_and(|workers| workers.len() >= most)
         });
-        if full { Cause::TooManyWorkers(family.clone()) } else { Cause::ChildPending(child.clone()) }
+        if full {
+            Cause::TooManyWorkers(family.clone())
+        } else {
+            Cause::ChildPending(child.clone())
+        }
     }
 
     /// A change in a derived limit concerns its family's status, and the other way round.
@@ -52,15 +58,21 @@ impl Ledger {
 
     /// The workers a family's status should name: those reserved and still needed, then new ones.
     pub(super) fn apply_workers(&self, key: &PoolKey, next: &mut PoolStatus) {
-        let Some(pool) = self.pools.get(key) else { return };
-        let Some(family) = pool.spec().and_then(|spec| spec.family.as_ref()) else { return };
-        next.workers.retain(|worker| self.child_is_needed(&key.child(worker)));
+        let Some(pool) = self.pools.get(key) else {
+            return;
+        };
+        let Some(family) = pool.spec().and_then(|spec| spec.family.as_ref()) else {
+            return;
+        };
+        next.workers
+            .retain(|worker| self.child_is_needed(&key.child(worker)));
         if pool.seen.as_ref().is_none_or(|seen| seen.deleting) {
             return;
         }
         for worker in &pool.workers_wanted {
             let needed = self.child_is_needed(&key.child(worker));
-            if needed && (next.workers.contains(worker) || next.workers.len() < family.workers_max) {
+            if needed && (next.workers.contains(worker) || next.workers.len() < family.workers_max)
+            {
                 next.workers.insert(worker.clone());
             }
         }
@@ -75,7 +87,9 @@ impl Ledger {
 
     /// Creates what is reserved and missing, and puts right what is not as derived.
     pub(super) fn tend_children(&mut self, key: &PoolKey) {
-        let Some(pool) = self.pools.get_mut(key) else { return };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
         let named: Vec<Name> = pool.workers_wanted.iter().cloned().collect();
         for worker in named {
             if !self.child_is_needed(&key.child(&worker))
@@ -84,8 +98,12 @@ impl Ledger {
                 pool.workers_wanted.remove(&worker);
             }
         }
-        let Some(pool) = self.pools.get(key) else { return };
-        let (Some(seen), Some(spec)) = (&pool.seen, pool.spec()) else { return };
+        let Some(pool) = self.pools.get(key) else {
+            return;
+        };
+        let (Some(seen), Some(spec)) = (&pool.seen, pool.spec()) else {
+            return;
+        };
         if spec.family.is_none() || seen.deleting {
             return;
         }
@@ -95,8 +113,10 @@ impl Ledger {
             generation: seen.generation,
         };
         let spec = spec.clone();
-        let workers: Vec<Name> =
-            pool.status().map(|status| status.workers.iter().cloned().collect()).unwrap_or_default();
+        let workers: Vec<Name> = pool
+            .status()
+            .map(|status| status.workers.iter().cloned().collect())
+            .unwrap_or_default();
         for worker in workers {
             self.tend_child(&key.child(&worker), &worker, &family, &spec);
         }
@@ -104,25 +124,36 @@ impl Ledger {
 
     fn tend_child(&mut self, child: &PoolKey, worker: &Name, family: &FamilyRef, spec: &PoolSpec) {
         let now = self.now.tick;
-        let Some(pool) = self.pools.get_mut(child) else { return };
+        let Some(pool) = self.pools.get_mut(child) else {
+            return;
+        };
         if pool.child_write || pool.reading || pool.must_read {
             return;
         }
         if pool.hold_until > now {
             self.timers.set(pool.hold_until, Timer::Pool(child.clone()));
-            self.timers.set(pool.hold_until, Timer::Pool(child.parent().map_or(child.clone(), |it| it.0)));
+            self.timers.set(
+                pool.hold_until,
+                Timer::Pool(child.parent().map_or(child.clone(), |it| it.0)),
+            );
             return;
         }
         let derived = derived_spec(spec, worker);
         let write = match &pool.seen {
             None if pool.named_by.is_empty() => return,
-            None => ChildWrite::Create { pool: child.clone(), family: family.clone(), spec: derived },
+            None => ChildWrite::Create {
+                pool: child.clone(),
+                family: family.clone(),
+                spec: derived,
+            },
             Some(seen) => {
-                let Some(owner) = seen.owner.as_ref().filter(|owner| owner.uid == family.uid) else {
+                let Some(owner) = seen.owner.as_ref().filter(|owner| owner.uid == family.uid)
+                else {
                     return;
                 };
                 let older = owner.generation > family.generation;
-                let same = owner.generation == family.generation && seen.spec.read() == Some(&derived);
+                let same =
+                    owner.generation == family.generation && seen.spec.read() == Some(&derived);
                 if older || same || seen.deleting {
                     return;
                 }
@@ -144,11 +175,18 @@ impl Ledger {
     pub(super) fn tend_as_child(&mut self, key: &PoolKey) {
         let now = self.now.tick;
         let waited_for = self.queues.of_pool(key).next().is_some();
-        let idle_after = key.parent().and_then(|(family, _)| Some(self.family_of(&family)?.idle));
-        let Some(pool) = self.pools.get_mut(key) else { return };
+        let idle_after = key
+            .parent()
+            .and_then(|(family, _)| Some(self.family_of(&family)?.idle));
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
         let Some(seen) = &pool.seen else { return };
-        let empty = pool.status().is_some_and(|status| status.entries().next().is_none());
-        let busy = waited_for || !empty || !pool.adds.is_empty() || pool.child_write || seen.deleting;
+        let empty = pool
+            .status()
+            .is_some_and(|status| status.entries().next().is_none());
+        let busy =
+            waited_for || !empty || !pool.adds.is_empty() || pool.child_write || seen.deleting;
         if seen.owner.is_none() || busy {
             pool.idle_since = None;
             return;
@@ -160,15 +198,21 @@ impl Ledger {
             return;
         }
         pool.child_write = true;
-        let write =
-            ChildWrite::Delete { pool: key.clone(), uid: seen.uid.clone(), version: seen.version };
+        let write = ChildWrite::Delete {
+            pool: key.clone(),
+            uid: seen.uid.clone(),
+            version: seen.version,
+        };
         self.effects.push_back(Effect::WriteChild(Box::new(write)));
     }
 }
 
 /// The spec of a derived limit: the family's, with the worker's slots and no family part.
 fn derived_spec(family: &PoolSpec, worker: &Name) -> PoolSpec {
-    let slots = family.family.as_ref().and_then(|spec| spec.overrides.get(worker));
+    let slots = family
+        .family
+        .as_ref()
+        .and_then(|spec| spec.overrides.get(worker));
     PoolSpec {
         capacity: slots.map_or(family.capacity, |slots| Units::from(*slots)),
         family: None,

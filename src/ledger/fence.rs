@@ -23,8 +23,12 @@ use super::view::{Ask, RequestView, Wants};
 impl Ledger {
     /// Takes the next step of a pool's fence; what its next write is for.
     pub(super) fn step_fence(&mut self, key: &PoolKey) -> Purpose {
-        let Some(pool) = self.pools.get_mut(key) else { return Purpose::Plain };
-        let Some(spec) = pool.spec() else { return Purpose::Plain };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return Purpose::Plain;
+        };
+        let Some(spec) = pool.spec() else {
+            return Purpose::Plain;
+        };
         if spec.mode == Mode::Disabled || spec.family.is_some() {
             return Purpose::Plain;
         }
@@ -109,11 +113,19 @@ impl Ledger {
 
     /// The unrevealed requests whose reveals may be in flight on the strength of a former incarnation.
     fn to_be_fenced(&self, key: &PoolKey) -> BTreeMap<Uid, Attempt> {
-        let former = self.pools.get(key).and_then(|pool| pool.former.as_ref()).filter(|it| it.narrow);
+        let former = self
+            .pools
+            .get(key)
+            .and_then(|pool| pool.former.as_ref())
+            .filter(|it| it.narrow);
         let mut waiting = BTreeMap::new();
         for (uid, request) in &self.requests {
-            let Some(attempt) = request.view.attempt else { continue };
-            let Ask::Wants(wants) = &request.view.ask else { continue };
+            let Some(attempt) = request.view.attempt else {
+                continue;
+            };
+            let Ask::Wants(wants) = &request.view.ask else {
+                continue;
+            };
             let unrevealed = !request.view.is_revealed() && request.gone.is_none();
             if !unrevealed || attempt == Attempt::TimedOut || !names(request, wants, key) {
                 continue;
@@ -130,8 +142,12 @@ impl Ledger {
 
     /// Raises the attempts a fence waits for, so many at once; whether all of them are raised.
     fn bump_for_fence(&mut self, key: &PoolKey) -> bool {
-        let Some(pool) = self.pools.get(key) else { return false };
-        let Fence::Bumping(waiting) = &pool.fence else { return false };
+        let Some(pool) = self.pools.get(key) else {
+            return false;
+        };
+        let Fence::Bumping(waiting) = &pool.fence else {
+            return false;
+        };
         let mut left = waiting.clone();
         left.retain(|uid, attempt| self.is_unfenced(uid, *attempt));
         let mut start = Vec::new();
@@ -149,7 +165,11 @@ impl Ledger {
         }
         let done = left.is_empty();
         if let Some(pool) = self.pools.get_mut(key) {
-            pool.fence = if done { Fence::Adopting } else { Fence::Bumping(left) };
+            pool.fence = if done {
+                Fence::Adopting
+            } else {
+                Fence::Bumping(left)
+            };
         }
         for uid in start {
             self.fence_bumps.insert(uid.clone());
@@ -161,13 +181,18 @@ impl Ledger {
     /// The attempt that was listed is still the request's, and still unrevealed.
     fn is_unfenced(&self, uid: &Uid, listed: Attempt) -> bool {
         self.requests.get(uid).is_some_and(|request| {
-            request.gone.is_none() && !request.view.is_revealed() && request.view.attempt == Some(listed)
+            request.gone.is_none()
+                && !request.view.is_revealed()
+                && request.view.attempt == Some(listed)
         })
     }
 
     /// Pools whose fence waits for bumps are looked at again.
     pub(super) fn touch_fences(&mut self) {
-        let fencing = self.pools.iter().filter(|(_, pool)| matches!(pool.fence, Fence::Bumping(_)));
+        let fencing = self
+            .pools
+            .iter()
+            .filter(|(_, pool)| matches!(pool.fence, Fence::Bumping(_)));
         let keys: Vec<PoolKey> = fencing.map(|(key, _)| key.clone()).collect();
         self.write_pools.extend(keys);
     }
@@ -177,7 +202,9 @@ impl Ledger {
         let uids: Vec<Uid> = self.requests.keys().cloned().collect();
         let mut holders = 0_usize;
         for uid in uids {
-            let Some(add) = self.adoption(&uid, key) else { continue };
+            let Some(add) = self.adoption(&uid, key) else {
+                continue;
+            };
             holders = holders.saturating_add(1);
             if let Some(pool) = self.pools.get_mut(key)
                 && !is_counted(pool.entries.get(&uid), &add)
@@ -186,7 +213,9 @@ impl Ledger {
                 self.stats.adoptions = self.stats.adoptions.saturating_add(1);
             }
         }
-        let Some(pool) = self.pools.get_mut(key) else { return Purpose::Plain };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return Purpose::Plain;
+        };
         pool.recount();
         if holders.max(pool.planned_count) > LEASES_MAX {
             pool.refusal = Some(format!("{holders} holders run, more than {LEASES_MAX}").into());
@@ -201,27 +230,42 @@ impl Ledger {
         let request = self.requests.get(uid)?;
         let pool = self.pools.get(key)?;
         let released = pool.seen.as_ref()?.released.contains(uid);
-        let ended = judge(&request.view, request.gone) == End::Confirmed || self.has_settled(request, key);
+        let ended =
+            judge(&request.view, request.gone) == End::Confirmed || self.has_settled(request, key);
         if !request.view.is_revealed() || released || ended {
             return None;
         }
         if let Some(granted) = &request.view.granted {
             let lease = granted.leases.iter().find(|lease| lease.pool == *key)?;
             let (amount, attempt, token) = (lease.amount, granted.attempt, lease.token);
-            return Some(Add { amount, attempt, adopt: Some(token) });
+            return Some(Add {
+                amount,
+                attempt,
+                adopt: Some(token),
+            });
         }
         let shape = self.resolve(&request.view).shape.ok()?;
         let amount: Amount = *shape.demand.get(key)?;
         let attempt = request.view.attempt.unwrap_or(Attempt::Number(0));
-        Some(Add { amount, attempt, adopt: Some(Token(0)) })
+        Some(Add {
+            amount,
+            attempt,
+            adopt: Some(Token(0)),
+        })
     }
 
     /// A running holder that some pool it names does not count is written down there, once a live
     /// read has shown that it still runs: a cache that lags must not undo a release.
     pub(super) fn adopt_if_uncounted(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get(uid) else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
         let keys: Vec<PoolKey> = match &request.view.granted {
-            Some(granted) => granted.leases.iter().map(|lease| lease.pool.clone()).collect(),
+            Some(granted) => granted
+                .leases
+                .iter()
+                .map(|lease| lease.pool.clone())
+                .collect(),
             None => self
                 .resolve(&request.view)
                 .shape
@@ -235,12 +279,23 @@ impl Ledger {
             self.rename(uid, keys.iter().cloned().collect());
         }
         for key in keys {
-            let Some(add) = self.adoption(uid, &key) else { continue };
-            let alive = self.requests.get(uid).is_some_and(|request| request.seen_alive);
-            let Some(pool) = self.pools.get_mut(&key) else { continue };
+            let Some(add) = self.adoption(uid, &key) else {
+                continue;
+            };
+            let alive = self
+                .requests
+                .get(uid)
+                .is_some_and(|request| request.seen_alive);
+            let Some(pool) = self.pools.get_mut(&key) else {
+                continue;
+            };
             let active = pool.spec().is_some_and(|spec| spec.mode != Mode::Disabled);
             let queued = pool.adds.contains_key(uid) || pool.may_write(uid);
-            if pool.fence != Fence::Done || !active || queued || is_counted(pool.entries.get(uid), &add) {
+            if pool.fence != Fence::Done
+                || !active
+                || queued
+                || is_counted(pool.entries.get(uid), &add)
+            {
                 continue;
             }
             if !alive {

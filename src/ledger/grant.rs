@@ -11,7 +11,7 @@ use super::book::Ledger;
 use super::bounds::{REVEAL_REFUSED_FOR, REVEAL_REFUSED_PARK};
 use super::cause::Cause;
 use super::effect::{Effect, PodAction, PodPatch, Reveal};
-use super::ids::{Attempt, PoolKey, Uid};
+use super::ids::{Attempt, PoolKey, Token, Uid};
 use super::object::{Mode, ReleasePolicy};
 use super::pool::{Add, Pool};
 use super::queue::{Shape, ShapeId};
@@ -23,8 +23,12 @@ use super::view::{Ask, GrantedLease, Wants};
 impl Ledger {
     /// Begins a grant: queues a lease on every pool of the shape. The caller has found room.
     pub(super) fn start_grant(&mut self, uid: &Uid, id: ShapeId, shape: &Shape) {
-        let Some(request) = self.requests.get(uid) else { return };
-        let Some(attempt) = request.view.attempt else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
+        let Some(attempt) = request.view.attempt else {
+            return;
+        };
         let labels = self.resolve(&request.view).labels;
         let text = Arc::clone(&request.view.text);
         let mut items = BTreeMap::new();
@@ -37,7 +41,10 @@ impl Ledger {
                 }
                 (true, Some(Mode::Disabled)) => {
                     pool.open_wanted |= !pool.is_open();
-                    Item::Open { confirmed: false }
+                    Item::Open {
+                        amount: *amount,
+                        confirmed: false,
+                    }
                 }
                 (true, _) => {
                     let seen = pool.seen.as_ref().map(|seen| seen.uid.clone());
@@ -48,16 +55,31 @@ impl Ledger {
                             .map(|entry| entry.token),
                     );
                     if durable.is_none() && !pool.may_write(uid) {
-                        pool.add(uid.clone(), Add { amount: *amount, attempt, adopt: None });
+                        pool.add(
+                            uid.clone(),
+                            Add {
+                                amount: *amount,
+                                attempt,
+                                adopt: None,
+                            },
+                        );
                     }
-                    Item::Lease { amount: *amount, durable }
+                    Item::Lease {
+                        amount: *amount,
+                        durable,
+                    }
                 }
             };
             items.insert(key.clone(), item);
             self.write_pools.insert(key.clone());
         }
         if let Some(request) = self.requests.get_mut(uid) {
-            request.phase = Phase::Taking(Plan { attempt, text, labels, items });
+            request.phase = Phase::Taking(Plan {
+                attempt,
+                text,
+                labels,
+                items,
+            });
             request.aside_until = None;
         }
         self.move_to(uid, Place::Granting(id));
@@ -66,8 +88,12 @@ impl Ledger {
 
     /// Finishes what an earlier leader began, if it still fits everywhere; whether it does.
     pub(super) fn resume(&mut self, uid: &Uid, id: ShapeId) -> bool {
-        let Some(shape) = self.queues.line(id).map(|line| Arc::clone(&line.shape)) else { return false };
-        let Some(request) = self.requests.get(uid) else { return false };
+        let Some(shape) = self.queues.line(id).map(|line| Arc::clone(&line.shape)) else {
+            return false;
+        };
+        let Some(request) = self.requests.get(uid) else {
+            return false;
+        };
         let attempt = request.view.attempt;
         let held_is_part = request.held.iter().all(|key| {
             let entry = self.pools.get(key).and_then(|pool| pool.entries.get(uid));
@@ -78,12 +104,17 @@ impl Ledger {
         let fits = |key: &PoolKey, units| {
             request.held.contains(key)
                 || self.pools.get(key).is_none_or(|pool| {
-                    pool.seen.is_none() || pool.mode() == Some(Mode::Disabled) || pool.free() >= units
+                    pool.seen.is_none()
+                        || pool.mode() == Some(Mode::Disabled)
+                        || pool.free() >= units
                 })
         };
         let resumes = held_is_part
             && self.obstacle(&shape, Some(uid)).is_none()
-            && shape.demand.iter().all(|(key, amount)| fits(key, amount.units()));
+            && shape
+                .demand
+                .iter()
+                .all(|(key, amount)| fits(key, amount.units()));
         if resumes {
             self.start_grant(uid, id, &shape);
         }
@@ -93,15 +124,21 @@ impl Ledger {
     /// The plan holds: reveal when all of it is durable.
     pub(super) fn advance_grant(&mut self, uid: &Uid) {
         let now = self.now.tick;
-        let Some(request) = self.requests.get_mut(uid) else { return };
+        let Some(request) = self.requests.get_mut(uid) else {
+            return;
+        };
         if let Phase::Taking(plan) = &request.phase {
             if !plan.is_durable() {
                 return;
             }
             request.phase = Phase::Revealing(plan.clone(), Sending::new(now));
         }
-        let Phase::Revealing(_, sending) = &mut request.phase else { return };
-        if sending.refused_since.is_some_and(|since| now.since(since) >= REVEAL_REFUSED_FOR)
+        let Phase::Revealing(_, sending) = &mut request.phase else {
+            return;
+        };
+        if sending
+            .refused_since
+            .is_some_and(|since| now.since(since) >= REVEAL_REFUSED_FOR)
             && sending.state != Sent::Flying
         {
             self.stop_grant(uid, Why::RevealRefused);
@@ -119,15 +156,31 @@ impl Ledger {
     }
 
     fn send_reveal(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get(uid) else { return };
-        let Phase::Revealing(plan, _) = &request.phase else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
+        let Phase::Revealing(plan, _) = &request.phase else {
+            return;
+        };
         let mut leases = Vec::with_capacity(plan.items.len());
         let mut finalizer = false;
         for (key, item) in &plan.items {
-            let Item::Lease { amount, durable: Some((pool_uid, token)) } = item else { continue };
-            let (pool, pool_uid) = (key.clone(), pool_uid.clone());
-            leases.push(GrantedLease { pool, pool_uid, amount: *amount, token: *token });
-            let policy = self.pools.get(key).and_then(Pool::spec).map(|spec| spec.release);
+            let seen = self.pools.get(key).and_then(|pool| pool.seen.as_ref());
+            let (amount, pool_uid, token) = match (item, seen) {
+                (Item::Lease { amount, durable: Some((pool_uid, token)) }, _) => {
+                    (*amount, pool_uid.clone(), *token)
+                }
+                // Let through uncounted: the record names the pool, so that the pod counts once the
+                // pool is no longer Disabled.
+                (Item::Open { amount, .. }, Some(seen)) => (*amount, seen.uid.clone(), Token(0)),
+                (Item::Lease { .. } | Item::Open { .. } | Item::Absent { .. }, _) => continue,
+            };
+            leases.push(GrantedLease { pool: key.clone(), pool_uid, amount, token });
+            let policy = self
+                .pools
+                .get(key)
+                .and_then(Pool::spec)
+                .map(|spec| spec.release);
             finalizer |= policy == Some(ReleasePolicy::Confirmed);
         }
         let reveal = Reveal {
@@ -143,7 +196,9 @@ impl Ledger {
     }
 
     pub(super) fn patch(&mut self, uid: &Uid, action: PodAction) {
-        let Some(request) = self.requests.get(uid) else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
         self.effects.push_back(Effect::Patch(Box::new(PodPatch {
             uid: uid.clone(),
             namespace: request.view.namespace.clone(),
@@ -154,7 +209,9 @@ impl Ledger {
 
     /// Takes back what was queued for a request and never sent.
     pub(super) fn withdraw(&mut self, uid: &Uid) {
-        let Some(plan) = self.requests.get(uid).and_then(Request::plan) else { return };
+        let Some(plan) = self.requests.get(uid).and_then(Request::plan) else {
+            return;
+        };
         let keys: Vec<PoolKey> = plan.items.keys().cloned().collect();
         for key in keys {
             if let Some(pool) = self.pools.get_mut(&key) {
@@ -167,7 +224,9 @@ impl Ledger {
     /// Ends a grant, or a wait, that is not to go on.
     pub(super) fn stop_grant(&mut self, uid: &Uid, why: Why) {
         self.withdraw(uid);
-        let Some(request) = self.requests.get(uid) else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
         let may_be_durable = self.has_current_entries(uid)
             || self.pools_of(request).any(|pool| pool.may_write(uid))
             || matches!(request.phase, Phase::Revealing(..));
@@ -180,13 +239,20 @@ impl Ledger {
     }
 
     fn pools_of<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = &'a Pool> {
-        let planned = request.plan().into_iter().flat_map(|plan| plan.items.keys());
-        planned.chain(&request.held).filter_map(|key| self.pools.get(key))
+        let planned = request
+            .plan()
+            .into_iter()
+            .flat_map(|plan| plan.items.keys());
+        planned
+            .chain(&request.held)
+            .filter_map(|key| self.pools.get(key))
     }
 
     /// Some durable lease of it belongs to its current attempt.
     pub(super) fn has_current_entries(&self, uid: &Uid) -> bool {
-        let Some(request) = self.requests.get(uid) else { return false };
+        let Some(request) = self.requests.get(uid) else {
+            return false;
+        };
         request.held.iter().any(|key| {
             let entry = self.pools.get(key).and_then(|pool| pool.entries.get(uid));
             entry.is_some_and(|entry| Some(entry.attempt) >= request.view.attempt)
@@ -196,8 +262,12 @@ impl Ledger {
     /// Raises the attempt: from then on every older lease and reveal is void.
     pub(super) fn begin_abort(&mut self, uid: &Uid, why: Why) {
         let now = self.now.tick;
-        let Some(request) = self.requests.get(uid) else { return };
-        let Some(from) = request.view.attempt else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
+        let Some(from) = request.view.attempt else {
+            return;
+        };
         let highest = request.held.iter().filter_map(|key| {
             let entry = self.pools.get(key)?.entries.get(uid)?;
             matches!(entry.attempt, Attempt::Number(_)).then_some(entry.attempt)
@@ -205,17 +275,32 @@ impl Ledger {
         let above = highest.fold(from, Attempt::max);
         let to = match why {
             Why::TimedOut => Some(Attempt::TimedOut),
-            Why::Edited | Why::Deleting | Why::LostFit | Why::Fence | Why::RevealRefused => above.next(),
+            Why::Edited | Why::Deleting | Why::LostFit | Why::Fence | Why::RevealRefused => {
+                above.next()
+            }
         };
-        let Some(to) = to.filter(|to| *to > from) else { return };
-        let place = request.place.shape().map(|id| Place::Aside(id, Cause::Unsettled));
+        let Some(to) = to.filter(|to| *to > from) else {
+            return;
+        };
+        let place = request
+            .place
+            .shape()
+            .map(|id| Place::Aside(id, Cause::Unsettled));
         if let Some(request) = self.requests.get_mut(uid) {
             let message = match &request.phase {
                 Phase::Revealing(_, sending) => Arc::clone(&sending.message),
                 Phase::Waiting | Phase::Taking(_) | Phase::Aborting(_) | Phase::Held => "".into(),
             };
-            let sending = Sending { message, ..Sending::new(now) };
-            request.phase = Phase::Aborting(Abort { from, to, why, sending });
+            let sending = Sending {
+                message,
+                ..Sending::new(now)
+            };
+            request.phase = Phase::Aborting(Abort {
+                from,
+                to,
+                why,
+                sending,
+            });
         }
         if let Some(place) = place {
             self.move_to(uid, place);
@@ -225,10 +310,16 @@ impl Ledger {
 
     pub(super) fn send_abort(&mut self, uid: &Uid) {
         let now = self.now.tick;
-        let Some(request) = self.requests.get_mut(uid) else { return };
-        let Some(gate) = request.view.gates.ours else { return };
+        let Some(request) = self.requests.get_mut(uid) else {
+            return;
+        };
+        let Some(gate) = request.view.gates.ours else {
+            return;
+        };
         let from = request.view.text.attempt.clone();
-        let Phase::Aborting(abort) = &mut request.phase else { return };
+        let Phase::Aborting(abort) = &mut request.phase else {
+            return;
+        };
         match abort.sending.state {
             Sent::Flying => {}
             Sent::Doubtful => self.want_read(uid),
@@ -248,11 +339,16 @@ impl Ledger {
             self.touch_fences();
         }
         let until = self.now.tick.after(REVEAL_REFUSED_PARK);
-        let Some(request) = self.requests.get_mut(uid) else { return };
+        let Some(request) = self.requests.get_mut(uid) else {
+            return;
+        };
         if let Phase::Aborting(abort) = &request.phase
             && abort.why == Why::RevealRefused
         {
-            request.aside_until = Some((until, Cause::RevealRefused(Arc::clone(&abort.sending.message))));
+            request.aside_until = Some((
+                until,
+                Cause::RevealRefused(Arc::clone(&abort.sending.message)),
+            ));
             self.timers.set(until, Timer::Request(uid.clone()));
         }
         request.phase = Phase::Waiting;
@@ -261,8 +357,12 @@ impl Ledger {
 
     /// Leases of attempts that can never be revealed any more are removed.
     pub(super) fn collect_void_entries(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get(uid) else { return };
-        let Some(attempt) = request.view.attempt else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
+        let Some(attempt) = request.view.attempt else {
+            return;
+        };
         let void: Vec<PoolKey> = request
             .held
             .iter()
@@ -273,7 +373,11 @@ impl Ledger {
             .cloned()
             .collect();
         for key in void {
-            if self.pools.get_mut(&key).is_some_and(|pool| pool.remove(uid)) {
+            if self
+                .pools
+                .get_mut(&key)
+                .is_some_and(|pool| pool.remove(uid))
+            {
                 self.stats.releases_void = self.stats.releases_void.saturating_add(1);
                 self.touch(&key);
             }
@@ -283,8 +387,12 @@ impl Ledger {
     /// A lease of an attempt above the request's: the annotation was lowered by hand, or the pod's
     /// past was restored. The attempt is raised above it.
     pub(super) fn abort_entries_of_unknown_attempt(&mut self, uid: &Uid) -> bool {
-        let Some(request) = self.requests.get(uid) else { return false };
-        let Some(attempt) = request.view.attempt else { return false };
+        let Some(request) = self.requests.get(uid) else {
+            return false;
+        };
+        let Some(attempt) = request.view.attempt else {
+            return false;
+        };
         let above = request.held.iter().any(|key| {
             let entry = self.pools.get(key).and_then(|pool| pool.entries.get(uid));
             entry.is_some_and(|entry| entry.attempt > attempt)
@@ -304,23 +412,30 @@ impl Ledger {
 
     /// It waited as long as it was willing to, and is to give up then.
     pub(super) fn timed_out(&self, request: &Request) -> bool {
-        let Some(wants) = Self::wants(request) else { return false };
+        let Some(wants) = Self::wants(request) else {
+            return false;
+        };
         let waited = self.now.server.since(request.view.arrival);
         wants.fail_on_timeout && wants.timeout.is_some_and(|timeout| waited >= timeout)
     }
 
     /// Comes back when the request's patience ends; says so, or fails the pod.
     pub(super) fn set_timeout_timer(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get(uid) else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
         if request.view.attempt == Some(Attempt::TimedOut) {
             self.fail_timed_out(uid);
             return;
         }
-        let Some(timeout) = Self::wants(request).and_then(|wants| wants.timeout) else { return };
+        let Some(timeout) = Self::wants(request).and_then(|wants| wants.timeout) else {
+            return;
+        };
         let waited = self.now.server.since(request.view.arrival);
         if waited < timeout {
             let left = Span(timeout.0.saturating_sub(waited.0).saturating_add(1));
-            self.timers.set(self.now.tick.after(left), Timer::Request(uid.clone()));
+            self.timers
+                .set(self.now.tick.after(left), Timer::Request(uid.clone()));
         } else if !request.timeout_told {
             self.tell_timeout(uid);
         }
@@ -333,7 +448,9 @@ impl Ledger {
 
     /// Puts the label back by which the watch selects.
     pub(super) fn relabel(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get(uid) else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
         if !request.view.managed {
             let labelled = !request.view.labels.is_empty();
             self.side_patch(uid, PodAction::Label { labelled });
@@ -343,12 +460,15 @@ impl Ledger {
     /// A patch beside the grant, one at a time for each request.
     pub(super) fn side_patch(&mut self, uid: &Uid, action: PodAction) {
         let now = self.now.tick;
-        let Some(request) = self.requests.get_mut(uid) else { return };
+        let Some(request) = self.requests.get_mut(uid) else {
+            return;
+        };
         if request.side_patch {
             return;
         }
         if request.side_patch_after > now {
-            self.timers.set(request.side_patch_after, Timer::Request(uid.clone()));
+            self.timers
+                .set(request.side_patch_after, Timer::Request(uid.clone()));
             return;
         }
         request.side_patch = true;

@@ -98,13 +98,21 @@ impl PoolKey {
     /// The derived limit of this family for one worker.
     pub fn child(&self, worker: &Name) -> Self {
         let name = format!("{}{SEGMENT_SEPARATOR}{worker}", self.name);
-        Self { kind: self.kind, namespace: self.namespace.clone(), name: name.into() }
+        Self {
+            kind: self.kind,
+            namespace: self.namespace.clone(),
+            name: name.into(),
+        }
     }
 
     /// The family this could be a derived limit of, with its worker.
     pub fn parent(&self) -> Option<(Self, Name)> {
         let (parent, worker) = self.name.as_str().rsplit_once(SEGMENT_SEPARATOR)?;
-        let key = Self { kind: self.kind, namespace: self.namespace.clone(), name: parent.into() };
+        let key = Self {
+            kind: self.kind,
+            namespace: self.namespace.clone(),
+            name: parent.into(),
+        };
         Some((key, worker.into()))
     }
 
@@ -212,7 +220,11 @@ mod tests {
 
     #[test]
     fn a_child_knows_its_parent() {
-        let family = PoolKey { kind: PoolKind::Limit, namespace: "ns".into(), name: "gpu".into() };
+        let family = PoolKey {
+            kind: PoolKind::Limit,
+            namespace: "ns".into(),
+            name: "gpu".into(),
+        };
         let child = family.child(&"worker-1".into());
         assert_eq!(child.name.as_str(), "gpu--worker-1");
         assert_eq!(child.text(), "gpu:worker-1");
@@ -221,9 +233,15 @@ mod tests {
 
     #[test]
     fn amounts_merge_by_adding_or_by_the_stronger_mode() {
-        assert_eq!(Amount::Slots(2).merge(Amount::Slots(3)), Some(Amount::Slots(5)));
+        assert_eq!(
+            Amount::Slots(2).merge(Amount::Slots(3)),
+            Some(Amount::Slots(5))
+        );
         assert_eq!(Amount::Slots(u32::MAX).merge(Amount::Slots(1)), None);
-        assert_eq!(Amount::Shared.merge(Amount::Exclusive), Some(Amount::Exclusive));
+        assert_eq!(
+            Amount::Shared.merge(Amount::Exclusive),
+            Some(Amount::Exclusive)
+        );
     }
 
     #[test]

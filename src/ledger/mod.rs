@@ -20,11 +20,23 @@
 //! **How it is tested.** Unit tests beside the rules; golden stories in `tests/scenarios`; random
 //! histories against a modelled API server with faults at every request, each state judged by
 //! [`audit`] and by a checker that reads only the server's log (`testing`).
-#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
-#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
+#![deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::disallowed_macros
+)]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm
+)]
 #![cfg_attr(
     test,
-    allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::wildcard_enum_match_arm)
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::wildcard_enum_match_arm
+    )
 )]
 
 pub mod audit;
@@ -71,12 +83,12 @@ pub use effect::{
 pub use end::End;
 pub use explain::{PoolSummary, RequestState};
 pub use ids::{
-    Amount, Attempt, Batch, LOCK_UNITS, Name, PoolKey, PoolKind, SEGMENT_SEPARATOR, Token, Uid, Units,
-    Version,
+    Amount, Attempt, Batch, LOCK_UNITS, Name, PoolKey, PoolKind, SEGMENT_SEPARATOR, Token, Uid,
+    Units, Version,
 };
 pub use object::{
-    Condition, Extra, FamilySpec, Lease, Mode, Order, Owner, Part, PoolObject, PoolSpec, PoolStatus,
-    ReleasePolicy,
+    Condition, Extra, FamilySpec, Lease, Mode, Order, Owner, Part, PoolObject, PoolSpec,
+    PoolStatus, ReleasePolicy,
 };
 pub use selector::{Admits, Operator, Requirement};
 pub use stats::Stats;

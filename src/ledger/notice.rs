@@ -34,7 +34,9 @@ impl Bucket {
     fn take(&mut self, now: Tick) -> bool {
         let gained = now.since(self.at).0.saturating_mul(EVENTS_PER_SECOND);
         let most = EVENTS_BURST.saturating_mul(1000);
-        let level = self.level.map_or(most, |level| level.saturating_add(gained).min(most));
+        let level = self
+            .level
+            .map_or(most, |level| level.saturating_add(gained).min(most));
         self.at = now;
         self.level = Some(level.saturating_sub(if level >= 1000 { 1000 } else { 0 }));
         level >= 1000
@@ -56,25 +58,46 @@ impl Ledger {
         }
         let mut note = note();
         if note.len() > NOTE_BYTES_MAX {
-            let cut = (0..=NOTE_BYTES_MAX).rev().find(|at| note.is_char_boundary(*at)).unwrap_or(0);
+            let cut = (0..=NOTE_BYTES_MAX)
+                .rev()
+                .find(|at| note.is_char_boundary(*at))
+                .unwrap_or(0);
             note.truncate(cut);
         }
-        self.effects.push_back(Effect::Event(Box::new(Event { about, warning, reason, note })));
+        self.effects.push_back(Effect::Event(Box::new(Event {
+            about,
+            warning,
+            reason,
+            note,
+        })));
         true
     }
 
     /// A request has waited: say why, if that was not said yet.
     pub(super) fn notice(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get(uid) else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
         let waits = matches!(request.phase, Phase::Waiting) && !request.view.is_revealed();
         if !waits || request.gone.is_some() || !self.options.events {
             return;
         }
         // Causes change without anybody touching the request: look again from time to time.
-        self.timers.set(self.now.tick.after(RECHECK_EVERY), Timer::Notice(uid.clone()));
-        let Some(cause) = self.cause_of(uid) else { return };
-        let Some(request) = self.requests.get(uid) else { return };
-        if request.told.as_ref().is_some_and(|told| same_for_people(told, &cause)) {
+        self.timers.set(
+            self.now.tick.after(RECHECK_EVERY),
+            Timer::Notice(uid.clone()),
+        );
+        let Some(cause) = self.cause_of(uid) else {
+            return;
+        };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
+        if request
+            .told
+            .as_ref()
+            .is_some_and(|told| same_for_people(told, &cause))
+        {
             return;
         }
         let about = pod_about(request);
@@ -104,13 +127,22 @@ impl Ledger {
 
     /// Counts an event that could not go out with the pools it was about.
     fn hold_back(&mut self, uid: &Uid) {
-        let Some(id) = self.requests.get(uid).and_then(|request| request.place.shape()) else { return };
-        let Some(line) = self.queues.line(id) else { return };
+        let Some(id) = self
+            .requests
+            .get(uid)
+            .and_then(|request| request.place.shape())
+        else {
+            return;
+        };
+        let Some(line) = self.queues.line(id) else {
+            return;
+        };
         let keys: Vec<PoolKey> = line.shape.demand.keys().cloned().collect();
         for key in keys {
             if let Some(pool) = self.pools.get_mut(&key) {
                 if pool.events_held_back == 0 {
-                    self.timers.set(self.now.tick.after(EVENT_SUMMARY_EVERY), Timer::Summary);
+                    self.timers
+                        .set(self.now.tick.after(EVENT_SUMMARY_EVERY), Timer::Summary);
                 }
                 pool.events_held_back = pool.events_held_back.saturating_add(1);
             }
@@ -126,7 +158,9 @@ impl Ledger {
             .map(|(key, _)| key.clone())
             .collect();
         for key in keys {
-            let Some(about) = self.pool_about(&key) else { continue };
+            let Some(about) = self.pool_about(&key) else {
+                continue;
+            };
             let waiting = self.queues.waiting(&key);
             let told = self.tell(about, false, "ManyWaiting", || {
                 format!("{waiting} requests wait for {key}; not every pod was told by an event of its own")
@@ -134,7 +168,8 @@ impl Ledger {
             if told && let Some(pool) = self.pools.get_mut(&key) {
                 pool.events_held_back = 0;
             } else {
-                self.timers.set(self.now.tick.after(EVENT_SUMMARY_EVERY), Timer::Summary);
+                self.timers
+                    .set(self.now.tick.after(EVENT_SUMMARY_EVERY), Timer::Summary);
             }
         }
     }
@@ -151,12 +186,17 @@ impl Ledger {
                     return Some(cause);
                 }
                 let lacking = shape.demand.iter().find(|(key, amount)| {
-                    self.pools.get(key).is_some_and(|pool| pool.free() < amount.units())
+                    self.pools
+                        .get(key)
+                        .is_some_and(|pool| pool.free() < amount.units())
                 });
                 match lacking {
                     Some((key, _)) => Some(Cause::NoRoom(key.clone())),
                     None => {
-                        let ahead = shape.demand.keys().find(|key| self.queues.ahead(key, rank) > 0);
+                        let ahead = shape
+                            .demand
+                            .keys()
+                            .find(|key| self.queues.ahead(key, rank) > 0);
                         ahead.map(|key| Cause::Reserved(key.clone()))
                     }
                 }
@@ -174,7 +214,9 @@ impl Ledger {
         if self.stats.waits.len() < super::bounds::BATCH_CHANGES_MAX {
             self.stats.waits.push(waited);
         }
-        let Some(request) = self.requests.get(uid) else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
         if self.now.tick.since(request.first_seen) >= NOTICE_AFTER && request.told.is_some() {
             let about = pod_about(request);
             let seconds = waited.0 / 1000;
@@ -186,8 +228,13 @@ impl Ledger {
 
     /// An edit after the reveal changes nothing; the one who edits is told.
     pub(super) fn note_late_edit(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get_mut(uid) else { return };
-        let text = Arc::new(RequestText { attempt: None, ..(*request.view.text).clone() });
+        let Some(request) = self.requests.get_mut(uid) else {
+            return;
+        };
+        let text = Arc::new(RequestText {
+            attempt: None,
+            ..(*request.view.text).clone()
+        });
         match &request.settled_text {
             None => request.settled_text = Some(text),
             Some(settled) if *settled == text => {}
@@ -202,7 +249,9 @@ impl Ledger {
     }
 
     pub(super) fn tell_timeout(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get_mut(uid) else { return };
+        let Some(request) = self.requests.get_mut(uid) else {
+            return;
+        };
         request.timeout_told = true;
         let about = pod_about(request);
         let note = self.explain_timeout(uid);
@@ -221,7 +270,9 @@ pub(super) fn pod_about(request: &Request) -> About {
 /// Passing troubles, and room against reservation, are no news to somebody who waits anyway.
 fn same_for_people(told: &Cause, now: &Cause) -> bool {
     let room = |cause: &Cause| matches!(cause, Cause::NoRoom(_) | Cause::Reserved(_));
-    told == now || matches!(now, Cause::Unsettled | Cause::NotFenced(_)) || (room(told) && room(now))
+    told == now
+        || matches!(now, Cause::Unsettled | Cause::NotFenced(_))
+        || (room(told) && room(now))
 }
 
 #[cfg(test)]

@@ -201,7 +201,9 @@ pub struct Condition {
 impl PoolStatus {
     /// Units held, by leases and adopted holders together.
     pub fn units(&self) -> Units {
-        self.entries().fold(0, |sum: Units, lease| sum.saturating_add(lease.amount.units()))
+        self.entries().fold(0, |sum: Units, lease| {
+            sum.saturating_add(lease.amount.units())
+        })
     }
 
     /// Leases and adopted holders.

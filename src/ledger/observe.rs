@@ -18,7 +18,10 @@ use super::view::RequestView;
 
 impl Ledger {
     pub(super) fn pool_seen(&mut self, object: PoolObject) {
-        let known = self.pools.get(&object.key).and_then(|pool| pool.seen.as_ref());
+        let known = self
+            .pools
+            .get(&object.key)
+            .and_then(|pool| pool.seen.as_ref());
         if known.is_some_and(|seen| object.version <= seen.version) {
             return;
         }
@@ -29,14 +32,19 @@ impl Ledger {
     fn take_pool(&mut self, object: PoolObject) {
         let key = object.key.clone();
         let pool = self.pools.entry(key.clone()).or_default();
-        let same = pool.seen.as_ref().is_some_and(|seen| seen.uid == object.uid);
+        let same = pool
+            .seen
+            .as_ref()
+            .is_some_and(|seen| seen.uid == object.uid);
         let shape_changed = !same
             || pool.spec().map(|spec| &spec.family) != object.spec.read().map(|spec| &spec.family);
         if !same {
             self.begin_incarnation(&key);
         }
         self.index_entries(&key, &object);
-        let Some(pool) = self.pools.get_mut(&key) else { return };
+        let Some(pool) = self.pools.get_mut(&key) else {
+            return;
+        };
         let news = pool.seen.as_ref().is_none_or(|seen| {
             seen.generation != object.generation
                 || seen.deleting != object.deleting
@@ -65,9 +73,15 @@ impl Ledger {
 
     /// A new object serves the key: nothing that was queued or flying concerns it.
     fn begin_incarnation(&mut self, key: &PoolKey) {
-        let Some(pool) = self.pools.get_mut(key) else { return };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
         let adds = std::mem::take(&mut pool.adds);
-        let flown = pool.flight.take().map(|flight| flight.adds).unwrap_or_default();
+        let flown = pool
+            .flight
+            .take()
+            .map(|flight| flight.adds)
+            .unwrap_or_default();
         pool.removes.clear();
         pool.witness_wanted.clear();
         pool.witness_asked.clear();
@@ -77,28 +91,48 @@ impl Ledger {
         pool.refusals = 0;
         pool.refusal = None;
         pool.idle_since = None;
-        self.dirty_requests.extend(adds.into_keys().chain(flown.into_keys()));
+        self.dirty_requests
+            .extend(adds.into_keys().chain(flown.into_keys()));
         self.touch_namers(key);
     }
 
     /// Brings the index of holders in step with the status shown.
     fn index_entries(&mut self, key: &PoolKey, object: &PoolObject) {
-        let Some(status) = object.status.read() else { return };
-        let Some(pool) = self.pools.get_mut(key) else { return };
+        let Some(status) = object.status.read() else {
+            return;
+        };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
         let mut entries = BTreeMap::new();
         let mut placed = BTreeMap::new();
         for lease in status.entries() {
-            let entry = Entry { amount: lease.amount, token: lease.token, attempt: lease.attempt };
+            let entry = Entry {
+                amount: lease.amount,
+                token: lease.token,
+                attempt: lease.attempt,
+            };
             entries.entry(lease.uid.clone()).or_insert(entry);
             if !pool.entries.contains_key(&lease.uid) {
-                placed.insert(lease.uid.clone(), (lease.namespace.clone(), lease.name.clone()));
+                placed.insert(
+                    lease.uid.clone(),
+                    (lease.namespace.clone(), lease.name.clone()),
+                );
             }
         }
         let old = std::mem::replace(&mut pool.entries, entries);
-        pool.removes.retain(|uid, entry| pool.entries.get(uid) == Some(entry));
+        pool.removes
+            .retain(|uid, entry| pool.entries.get(uid) == Some(entry));
         let mut changed: Vec<Uid> = placed.keys().cloned().collect();
-        changed.extend(old.iter().filter(|(uid, was)| pool.entries.get(*uid) != Some(*was)).map(|it| it.0.clone()));
-        let left: Vec<&Uid> = old.keys().filter(|uid| !pool.entries.contains_key(*uid)).collect();
+        changed.extend(
+            old.iter()
+                .filter(|(uid, was)| pool.entries.get(*uid) != Some(*was))
+                .map(|it| it.0.clone()),
+        );
+        let left: Vec<&Uid> = old
+            .keys()
+            .filter(|uid| !pool.entries.contains_key(*uid))
+            .collect();
         for uid in left {
             self.forget_entry(key, uid);
         }
@@ -113,15 +147,18 @@ impl Ledger {
             request.held.insert(key.clone());
             return;
         }
-        let stranger = self.strangers.entry(uid.clone()).or_insert_with(|| Stranger {
-            namespace,
-            name,
-            pools: BTreeSet::new(),
-            reading: false,
-            read_after: super::time::Tick(0),
-            read_failures: 0,
-            gone_since: None,
-        });
+        let stranger = self
+            .strangers
+            .entry(uid.clone())
+            .or_insert_with(|| Stranger {
+                namespace,
+                name,
+                pools: BTreeSet::new(),
+                reading: false,
+                read_after: super::time::Tick(0),
+                read_failures: 0,
+                gone_since: None,
+            });
         stranger.pools.insert(key.clone());
         self.dirty_requests.insert(uid.clone());
     }
@@ -141,13 +178,18 @@ impl Ledger {
     }
 
     pub(super) fn pool_deleted(&mut self, last: PoolObject) {
-        let Some(pool) = self.pools.get_mut(&last.key) else { return };
+        let Some(pool) = self.pools.get_mut(&last.key) else {
+            return;
+        };
         if pool.seen.as_ref().is_some_and(|seen| seen.uid != last.uid) {
             return;
         }
         let former = last.status.read().map(|status| Former {
             narrow: status.fenced && !status.open,
-            entries: status.entries().map(|lease| (lease.uid.clone(), lease.attempt)).collect(),
+            entries: status
+                .entries()
+                .map(|lease| (lease.uid.clone(), lease.attempt))
+                .collect(),
         });
         self.drop_pool(&last.key.clone(), former);
     }
@@ -155,7 +197,9 @@ impl Ledger {
     /// No object serves the key any more.
     pub(super) fn drop_pool(&mut self, key: &PoolKey, former: Option<Former>) {
         self.begin_incarnation(key);
-        let Some(pool) = self.pools.get_mut(key) else { return };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
         if pool.seen.take().is_none() {
             return;
         }
@@ -190,7 +234,10 @@ impl Ledger {
             self.drop_pool(&key, None);
         }
         for object in objects {
-            let seen = self.pools.get(&object.key).and_then(|pool| pool.seen.as_ref());
+            let seen = self
+                .pools
+                .get(&object.key)
+                .and_then(|pool| pool.seen.as_ref());
             // A list is consistent: an older version than the one known means the server's past was
             // restored, and whatever it says now is all there is.
             if seen.is_some_and(|seen| object.version < seen.version) {
@@ -223,7 +270,10 @@ impl Ledger {
             self.reads_wanted.remove(&uid);
         }
         if !request.view.is_revealed() {
-            self.timers.set(self.now.tick.after(NOTICE_AFTER), Timer::Notice(uid.clone()));
+            self.timers.set(
+                self.now.tick.after(NOTICE_AFTER),
+                Timer::Notice(uid.clone()),
+            );
         }
         self.requests.insert(uid.clone(), request);
         self.dirty_requests.insert(uid);
@@ -274,7 +324,11 @@ impl Ledger {
     /// A live read proved that the request is gone.
     pub(super) fn request_is_gone(&mut self, uid: &Uid) {
         if let Some(request) = self.requests.get_mut(uid) {
-            let how = if request.final_state_seen { Gone::Watched } else { Gone::Missed };
+            let how = if request.final_state_seen {
+                Gone::Watched
+            } else {
+                Gone::Missed
+            };
             request.gone.get_or_insert(how);
             self.dirty_requests.insert(uid.clone());
         }

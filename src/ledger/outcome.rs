@@ -20,8 +20,14 @@ use super::view::RequestView;
 impl Ledger {
     pub(super) fn status_written(&mut self, key: &PoolKey, batch: &Batch, outcome: WriteOutcome) {
         let now = self.now.tick;
-        let Some(pool) = self.pools.get_mut(key) else { return };
-        if pool.flight.as_ref().is_none_or(|flight| flight.batch != *batch) {
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
+        if pool
+            .flight
+            .as_ref()
+            .is_none_or(|flight| flight.batch != *batch)
+        {
             return;
         }
         match outcome {
@@ -34,13 +40,17 @@ impl Ledger {
                     self.doubt_flight(key);
                     return;
                 }
-                let shown = pool.seen.as_ref().is_some_and(|seen| seen.version != flight.base);
-                pool.must_read |= !shown;
-                pool.conflict_base = pool
+                let shown = pool
                     .seen
                     .as_ref()
-                    .filter(|_| !shown)
-                    .map(|seen| (seen.generation, pool.status().and_then(|it| it.batch.clone())));
+                    .is_some_and(|seen| seen.version != flight.base);
+                pool.must_read |= !shown;
+                pool.conflict_base = pool.seen.as_ref().filter(|_| !shown).map(|seen| {
+                    (
+                        seen.generation,
+                        pool.status().and_then(|it| it.batch.clone()),
+                    )
+                });
                 self.requeue(key);
             }
             WriteOutcome::Invalid(message) => self.status_invalid(key, &message),
@@ -59,15 +69,20 @@ impl Ledger {
 
     fn status_applied(&mut self, key: &PoolKey, object: PoolObject) {
         let now = self.now.tick;
-        let Some(pool) = self.pools.get_mut(key) else { return };
-        let Some(flight) = pool.flight.take() else { return };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
+        let Some(flight) = pool.flight.take() else {
+            return;
+        };
         pool.refusals = 0;
         pool.refusal = None;
         pool.idle_conflicts = 0;
         pool.batch_max = super::bounds::BATCH_CHANGES_MAX;
         pool.written_at = now;
         pool.open_wanted &= !flight.status.open;
-        self.dirty_requests.extend(flight.adds.keys().chain(flight.removes.keys()).cloned());
+        self.dirty_requests
+            .extend(flight.adds.keys().chain(flight.removes.keys()).cloned());
         if flight.status.open {
             self.touch_namers(key);
         }
@@ -83,15 +98,22 @@ impl Ledger {
 
     fn status_unknown(&mut self, key: &PoolKey) {
         self.stats.unknown = self.stats.unknown.saturating_add(1);
-        let Some(pool) = self.pools.get_mut(key) else { return };
-        let (Some(seen), Some(flight)) = (&pool.seen, &mut pool.flight) else { return };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
+        let (Some(seen), Some(flight)) = (&pool.seen, &mut pool.flight) else {
+            return;
+        };
         if flight.resends >= UNKNOWN_RESENDS_MAX {
             self.doubt_flight(key);
             return;
         }
         flight.resends = flight.resends.saturating_add(1);
         let guard = if flight.tested {
-            Guard::Tested { generation: seen.generation, batch: flight.status.previous_batch.clone() }
+            Guard::Tested {
+                generation: seen.generation,
+                batch: flight.status.previous_batch.clone(),
+            }
         } else {
             Guard::Version(flight.base)
         };
@@ -106,7 +128,9 @@ impl Ledger {
     }
 
     fn doubt_flight(&mut self, key: &PoolKey) {
-        let Some(pool) = self.pools.get_mut(key) else { return };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
         if let Some(flight) = &mut pool.flight {
             flight.doubtful = true;
         }
@@ -120,7 +144,9 @@ impl Ledger {
         self.stats.invalid = self.stats.invalid.saturating_add(1);
         let now = self.now.tick;
         let until = now.after(REVEAL_REFUSED_PARK);
-        let Some(pool) = self.pools.get_mut(key) else { return };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
         pool.refusals = pool.refusals.saturating_add(1);
         pool.refusal = Some(message.into());
         pool.must_read = true;
@@ -149,7 +175,9 @@ impl Ledger {
 
     /// The write is known not to have been applied: its changes are queued again.
     fn requeue(&mut self, key: &PoolKey) {
-        let Some(pool) = self.pools.get_mut(key) else { return };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
         if let Some(flight) = pool.flight.take() {
             for (uid, add) in flight.adds {
                 pool.adds.entry(uid).or_insert(add);
@@ -167,22 +195,30 @@ impl Ledger {
 
     pub(super) fn pool_read(&mut self, key: &PoolKey, found: Found<Box<PoolObject>>) {
         let now = self.now.tick;
-        let Some(pool) = self.pools.get_mut(key) else { return };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
         pool.reading = false;
         pool.child_write = false;
         let asked = std::mem::take(&mut pool.witness_asked);
         match found {
             Found::Present(object) => {
                 let doubtful = pool.flight.as_ref().is_some_and(|flight| flight.doubtful);
-                let disabled = object.spec.read().is_some_and(|spec| spec.mode == Mode::Disabled);
-                let open = object.status.read().is_some_and(|status| status.open && !status.fenced);
+                let disabled = object
+                    .spec
+                    .read()
+                    .is_some_and(|spec| spec.mode == Mode::Disabled);
+                let open = object
+                    .status
+                    .read()
+                    .is_some_and(|status| status.open && !status.fenced);
                 self.pool_seen(*object);
                 if doubtful {
                     self.requeue(key);
                 }
                 for uid in asked {
                     self.witness(&uid, key, |item| match item {
-                        Item::Open { confirmed } => *confirmed = disabled && open,
+                        Item::Open { confirmed, .. } => *confirmed = disabled && open,
                         Item::Absent { .. } | Item::Lease { .. } => {}
                     });
                 }
@@ -209,7 +245,9 @@ impl Ledger {
 
     /// Lets a plan hear what a live read found of a pool it takes no lease from.
     fn witness(&mut self, uid: &Uid, key: &PoolKey, hear: impl FnOnce(&mut Item)) {
-        let Some(request) = self.requests.get_mut(uid) else { return };
+        let Some(request) = self.requests.get_mut(uid) else {
+            return;
+        };
         if let Some(item) = request.plan_mut().and_then(|plan| plan.items.get_mut(key)) {
             hear(item);
         }
@@ -240,7 +278,9 @@ impl Ledger {
                 String::new()
             }
         };
-        let Some(request) = self.requests.get_mut(uid) else { return };
+        let Some(request) = self.requests.get_mut(uid) else {
+            return;
+        };
         let sending = match &mut request.phase {
             Phase::Revealing(_, sending) => sending,
             Phase::Aborting(abort) => &mut abort.sending,
@@ -271,7 +311,11 @@ impl Ledger {
         let applied = matches!(outcome, PatchOutcome::Applied(_));
         if let Some(request) = self.requests.get_mut(uid) {
             request.side_patch = false;
-            let pause = if applied { super::time::Span(0) } else { RECHECK_EVERY };
+            let pause = if applied {
+                super::time::Span(0)
+            } else {
+                RECHECK_EVERY
+            };
             request.side_patch_after = now.after(pause);
         }
         match outcome {
@@ -300,7 +344,9 @@ impl Ledger {
     pub(super) fn start_reads(&mut self) -> bool {
         let mut started = false;
         while self.reads_in_flight < READS_IN_FLIGHT {
-            let Some(uid) = self.reads_wanted.pop_first() else { break };
+            let Some(uid) = self.reads_wanted.pop_first() else {
+                break;
+            };
             let place = match (self.requests.get_mut(&uid), self.strangers.get_mut(&uid)) {
                 (Some(request), _) if !request.reading => {
                     request.reading = true;
@@ -314,7 +360,11 @@ impl Ledger {
             };
             self.reads_in_flight = self.reads_in_flight.saturating_add(1);
             let (namespace, name) = place;
-            self.effects.push_back(Effect::ReadRequest { uid, namespace, name });
+            self.effects.push_back(Effect::ReadRequest {
+                uid,
+                namespace,
+                name,
+            });
             started = true;
         }
         started
@@ -323,11 +373,12 @@ impl Ledger {
     pub(super) fn request_read(&mut self, uid: &Uid, found: Found<Box<RequestView>>) {
         let now = self.now.tick;
         self.reads_in_flight = self.reads_in_flight.saturating_sub(1);
-        let (reading, failures, after) = match (self.requests.get_mut(uid), self.strangers.get_mut(uid)) {
-            (Some(it), _) => (&mut it.reading, &mut it.read_failures, &mut it.read_after),
-            (None, Some(it)) => (&mut it.reading, &mut it.read_failures, &mut it.read_after),
-            (None, None) => return,
-        };
+        let (reading, failures, after) =
+            match (self.requests.get_mut(uid), self.strangers.get_mut(uid)) {
+                (Some(it), _) => (&mut it.reading, &mut it.read_failures, &mut it.read_after),
+                (None, Some(it)) => (&mut it.reading, &mut it.read_failures, &mut it.read_after),
+                (None, None) => return,
+            };
         *reading = false;
         match found {
             Found::Present(view) if view.uid == *uid => {
@@ -347,10 +398,15 @@ impl Ledger {
     /// It is there. If the watch does not show it, that stays so until the watch does.
     fn found_alive(&mut self, view: RequestView) {
         let uid = view.uid.clone();
-        let unwatched = self.requests.get(&uid).is_none_or(|request| request.unwatched);
+        let unwatched = self
+            .requests
+            .get(&uid)
+            .is_none_or(|request| request.unwatched);
         self.request_seen(view);
         let now = self.now.tick;
-        let Some(request) = self.requests.get_mut(&uid) else { return };
+        let Some(request) = self.requests.get_mut(&uid) else {
+            return;
+        };
         request.unwatched = unwatched;
         request.final_state_seen = false;
         request.seen_alive = true;
@@ -363,7 +419,11 @@ impl Ledger {
         if sending.state == Sent::Doubtful {
             let pause = sending.back_off(&uid);
             let tries = sending.tries.saturating_add(1);
-            *sending = Sending { state: Sent::Due(now.after(pause)), tries, ..sending.clone() };
+            *sending = Sending {
+                state: Sent::Due(now.after(pause)),
+                tries,
+                ..sending.clone()
+            };
         }
     }
 
@@ -381,7 +441,9 @@ impl Ledger {
 
     pub(super) fn child_written(&mut self, key: &PoolKey, outcome: ChildOutcome) {
         let now = self.now.tick;
-        let Some(pool) = self.pools.get_mut(key) else { return };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
         pool.child_write = false;
         match outcome {
             ChildOutcome::Written(object) => self.pool_seen(*object),

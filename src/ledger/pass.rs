@@ -27,7 +27,9 @@ impl Ledger {
             heads.extend(head.map(|rank| (rank.clone(), id)));
         }
         while let Some((rank, id)) = heads.pop_first() {
-            let Some(shape) = self.queues.line(id).map(|line| Arc::clone(&line.shape)) else { continue };
+            let Some(shape) = self.queues.line(id).map(|line| Arc::clone(&line.shape)) else {
+                continue;
+            };
             if self.obstacle(&shape, None).is_some() {
                 continue;
             }
@@ -53,7 +55,12 @@ impl Ledger {
                 .get(key)
                 .is_some_and(|pool| pool.seen.is_some() && pool.mode() != Some(Mode::Disabled))
         };
-        shape.demand.iter().filter(|(key, _)| counts(key)).map(|(key, amount)| (key, *amount)).collect()
+        shape
+            .demand
+            .iter()
+            .filter(|(key, _)| counts(key))
+            .map(|(key, amount)| (key, *amount))
+            .collect()
     }
 
     fn room(&self, room: &Room, key: &PoolKey) -> Units {
@@ -78,13 +85,17 @@ impl Ledger {
     fn reserve(&self, shape: &Shape, rank: &Rank, lacking: &[PoolKey], room: &mut Room) {
         let waited = self.now.server.since(rank.arrival);
         for (key, amount) in self.takes(shape) {
-            let Some(spec) = self.pools.get(key).and_then(Pool::spec) else { continue };
+            let Some(spec) = self.pools.get(key).and_then(Pool::spec) else {
+                continue;
+            };
             let left = self.room(room, key);
             let exclusive_waits_here = amount == Amount::Exclusive && lacking.contains(key);
             let keeps = match (spec.order, key.kind) {
                 (Order::Strict, _) => left,
                 (Order::Backfill { .. }, PoolKind::Lock) if exclusive_waits_here => left,
-                (Order::Backfill { .. }, PoolKind::Lock) if waited >= LOCK_RESERVE_AFTER => amount.units(),
+                (Order::Backfill { .. }, PoolKind::Lock) if waited >= LOCK_RESERVE_AFTER => {
+                    amount.units()
+                }
                 (Order::Backfill { reserve_after }, PoolKind::Limit) if waited >= reserve_after => {
                     amount.units()
                 }
@@ -137,7 +148,10 @@ impl Ledger {
         }
         let spec = pool.spec()?;
         let has_lease = resuming.is_some_and(|uid| pool.entries.contains_key(uid));
-        if !spec.admits.admits(&key.namespace, &shape.namespace, &self.namespaces) {
+        if !spec
+            .admits
+            .admits(&key.namespace, &shape.namespace, &self.namespaces)
+        {
             return Some(Cause::Forbidden(key.clone()));
         }
         if pool.seen.as_ref().is_some_and(|seen| seen.deleting) || pool.child_write {

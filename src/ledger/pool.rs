@@ -186,7 +186,8 @@ impl Pool {
 
     /// Its status may be written at all: it is understood, and not of a newer schema.
     pub(super) fn is_writable(&self) -> bool {
-        self.status().is_some_and(|status| status.schema <= STATUS_SCHEMA)
+        self.status()
+            .is_some_and(|status| status.schema <= STATUS_SCHEMA)
     }
 
     /// Why it cannot be used as it stands.
@@ -199,7 +200,11 @@ impl Pool {
         match &seen.status {
             Part::Broken(why) => Some(format!("its status cannot be read: {why}").into()),
             Part::Read(status) if status.schema > STATUS_SCHEMA => Some(
-                format!("its status has schema {}, newer than {STATUS_SCHEMA}", status.schema).into(),
+                format!(
+                    "its status has schema {}, newer than {STATUS_SCHEMA}",
+                    status.schema
+                )
+                .into(),
             ),
             Part::Read(status) if status.last_token >= Token::MAX => {
                 Some("its tokens are used up: status.lastToken has reached 2^52".into())
@@ -210,12 +215,14 @@ impl Pool {
 
     /// Its status says that reveals without a lease are about.
     pub(super) fn is_open(&self) -> bool {
-        self.status().is_some_and(|status| status.open && !status.fenced)
+        self.status()
+            .is_some_and(|status| status.open && !status.fenced)
     }
 
     /// Units nobody has, or is about to have.
     pub(super) fn free(&self) -> Units {
-        self.spec().map_or(0, |spec| spec.capacity.saturating_sub(self.planned))
+        self.spec()
+            .map_or(0, |spec| spec.capacity.saturating_sub(self.planned))
     }
 
     /// One more lease fits in the status.
@@ -227,12 +234,17 @@ impl Pool {
     pub(super) fn counts(&self, uid: &Uid) -> bool {
         self.entries.contains_key(uid)
             || self.adds.contains_key(uid)
-            || self.flight.as_ref().is_some_and(|flight| flight.adds.contains_key(uid))
+            || self
+                .flight
+                .as_ref()
+                .is_some_and(|flight| flight.adds.contains_key(uid))
     }
 
     /// A lease for this holder may become durable without anybody deciding anew.
     pub(super) fn may_write(&self, uid: &Uid) -> bool {
-        self.flight.as_ref().is_some_and(|flight| flight.adds.contains_key(uid))
+        self.flight
+            .as_ref()
+            .is_some_and(|flight| flight.adds.contains_key(uid))
     }
 
     /// Counts anew what is durable, queued and flying.
@@ -240,19 +252,23 @@ impl Pool {
         let mut amounts: BTreeMap<&Uid, Amount> = BTreeMap::new();
         let flying = self.flight.as_ref();
         for (uid, entry) in &self.entries {
-            let leaving =
-                self.removes.contains_key(uid)
+            let leaving = self.removes.contains_key(uid)
                 || flying.is_some_and(|flight| flight.removes.contains_key(uid));
             if !leaving {
                 amounts.insert(uid, entry.amount);
             }
         }
-        for (uid, add) in flying.into_iter().flat_map(|flight| &flight.adds).chain(&self.adds) {
+        for (uid, add) in flying
+            .into_iter()
+            .flat_map(|flight| &flight.adds)
+            .chain(&self.adds)
+        {
             amounts.entry(uid).or_insert(add.amount);
         }
         self.planned_count = amounts.len();
-        self.planned =
-            amounts.values().fold(0, |sum: Units, amount| sum.saturating_add(amount.units()));
+        self.planned = amounts
+            .values()
+            .fold(0, |sum: Units, amount| sum.saturating_add(amount.units()));
     }
 
     /// Queues a lease.
@@ -269,9 +285,14 @@ impl Pool {
 
     /// Queues a release of a durable entry; whether that is news.
     pub(super) fn remove(&mut self, uid: &Uid) -> bool {
-        let Some(entry) = self.entries.get(uid) else { return false };
+        let Some(entry) = self.entries.get(uid) else {
+            return false;
+        };
         let entry = *entry;
-        let flying = self.flight.as_ref().is_some_and(|flight| flight.removes.contains_key(uid));
+        let flying = self
+            .flight
+            .as_ref()
+            .is_some_and(|flight| flight.removes.contains_key(uid));
         if flying || self.removes.insert(uid.clone(), entry).is_some() {
             return false;
         }
@@ -286,7 +307,9 @@ impl Pool {
 
     /// Takes back a queued lease that was never sent.
     pub(super) fn withdraw(&mut self, uid: &Uid) {
-        let Some(add) = self.adds.remove(uid) else { return };
+        let Some(add) = self.adds.remove(uid) else {
+            return;
+        };
         if self.counts(uid) || self.removes.contains_key(uid) {
             self.recount();
         } else {

@@ -34,7 +34,11 @@ pub(super) struct Rank {
 
 impl Rank {
     pub(super) fn new(priority: i32, arrival: Micros, uid: Uid) -> Self {
-        Self { lowness: -i64::from(priority), arrival, uid }
+        Self {
+            lowness: i64::from(priority).saturating_neg(),
+            arrival,
+            uid,
+        }
     }
 }
 
@@ -72,7 +76,10 @@ impl Queues {
     pub(super) fn waiting(&self, pool: &PoolKey) -> usize {
         self.of_pool(pool)
             .filter_map(|id| self.lines.get(&id))
-            .fold(0, |sum, line| sum.saturating_add(line.queue.len()).saturating_add(line.aside))
+            .fold(0, |sum, line| {
+                sum.saturating_add(line.queue.len())
+                    .saturating_add(line.aside)
+            })
     }
 
     /// Finds a shape's queue, or opens one.
@@ -87,13 +94,23 @@ impl Queues {
             self.by_pool.entry(pool.clone()).or_default().insert(id);
         }
         self.ids.insert(Arc::clone(&shape), id);
-        self.lines.insert(id, Line { shape, queue: BTreeSet::new(), aside: 0, granting: 0 });
+        self.lines.insert(
+            id,
+            Line {
+                shape,
+                queue: BTreeSet::new(),
+                aside: 0,
+                granting: 0,
+            },
+        );
         id
     }
 
     /// Enters a request at its place.
     pub(super) fn enter(&mut self, place: &Place) {
-        let Some(line) = place.shape().and_then(|id| self.lines.get_mut(&id)) else { return };
+        let Some(line) = place.shape().and_then(|id| self.lines.get_mut(&id)) else {
+            return;
+        };
         match place {
             Place::Queued(_, rank) => {
                 line.queue.insert(rank.clone());
@@ -107,7 +124,9 @@ impl Queues {
     /// Takes a request out of its place; a queue that nobody stands in is closed.
     pub(super) fn leave(&mut self, place: &Place) {
         let Some(id) = place.shape() else { return };
-        let Some(line) = self.lines.get_mut(&id) else { return };
+        let Some(line) = self.lines.get_mut(&id) else {
+            return;
+        };
         match place {
             Place::Queued(_, rank) => {
                 line.queue.remove(rank);
@@ -120,7 +139,9 @@ impl Queues {
     }
 
     fn close_if_empty(&mut self, id: ShapeId) {
-        let Some(line) = self.lines.get(&id) else { return };
+        let Some(line) = self.lines.get(&id) else {
+            return;
+        };
         if !line.queue.is_empty() || line.aside > 0 || line.granting > 0 {
             return;
         }
@@ -148,7 +169,9 @@ impl Queues {
                 if !shapes.insert(id) {
                     continue;
                 }
-                let Some(line) = self.lines.get(&id) else { continue };
+                let Some(line) = self.lines.get(&id) else {
+                    continue;
+                };
                 for other in line.shape.demand.keys() {
                     if seen.insert(other) {
                         pending.push(other);
@@ -163,6 +186,8 @@ impl Queues {
     pub(super) fn ahead(&self, pool: &PoolKey, rank: &Rank) -> usize {
         self.of_pool(pool)
             .filter_map(|id| self.lines.get(&id))
-            .fold(0, |sum, line| sum.saturating_add(line.queue.range(..rank).count()))
+            .fold(0, |sum, line| {
+                sum.saturating_add(line.queue.range(..rank).count())
+            })
     }
 }

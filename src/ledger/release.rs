@@ -27,7 +27,9 @@ impl Ledger {
     /// Releases what an ended request has, as far as each pool's policy allows now.
     pub(super) fn release_ended(&mut self, uid: &Uid, end: End) {
         let now = self.now.tick;
-        let Some(request) = self.requests.get_mut(uid) else { return };
+        let Some(request) = self.requests.get_mut(uid) else {
+            return;
+        };
         if end == End::Presumed {
             request.presumed_since.get_or_insert(now);
         }
@@ -48,7 +50,11 @@ impl Ledger {
     fn ground(&self, uid: &Uid, key: &PoolKey, end: End) -> Option<Ground> {
         let request = self.requests.get(uid)?;
         let pool = self.pools.get(key)?;
-        if pool.seen.as_ref().is_some_and(|seen| seen.released.contains(uid)) {
+        if pool
+            .seen
+            .as_ref()
+            .is_some_and(|seen| seen.released.contains(uid))
+        {
             return Some(Ground::Forced);
         }
         match end {
@@ -61,15 +67,24 @@ impl Ledger {
 
     /// The presumed end of a request has lasted as long as the pool asks for.
     pub(super) fn has_settled(&self, request: &Request, key: &PoolKey) -> bool {
-        let Some(since) = request.presumed_since else { return false };
-        match self.pools.get(key).and_then(|pool| pool.spec()).map(|spec| spec.release) {
+        let Some(since) = request.presumed_since else {
+            return false;
+        };
+        match self
+            .pools
+            .get(key)
+            .and_then(|pool| pool.spec())
+            .map(|spec| spec.release)
+        {
             Some(ReleasePolicy::Presumed { settle }) => self.now.tick.since(since) >= settle,
             Some(ReleasePolicy::Confirmed) | None => false,
         }
     }
 
     fn release(&mut self, uid: &Uid, key: &PoolKey, ground: Ground) {
-        let Some(pool) = self.pools.get_mut(key) else { return };
+        let Some(pool) = self.pools.get_mut(key) else {
+            return;
+        };
         pool.withdraw(uid);
         if !pool.remove(uid) {
             return;
@@ -81,7 +96,9 @@ impl Ledger {
             Ground::Forced => &mut self.stats.releases_forced,
         };
         *counter = counter.saturating_add(1);
-        let Some(about) = self.pool_about(key) else { return };
+        let Some(about) = self.pool_about(key) else {
+            return;
+        };
         let who = self.requests.get(uid).map_or_else(
             || uid.to_string(),
             |request| format!("{}/{}", request.view.namespace, request.view.name),
@@ -94,18 +111,29 @@ impl Ledger {
             ),
             Ground::Forced => ("ForcedRelease", "by annotation sluice.dev/release"),
         };
-        self.tell(about, true, reason, || format!("slots of pod {who} ({uid}) were freed {how}"));
+        self.tell(about, true, reason, || {
+            format!("slots of pod {who} ({uid}) were freed {how}")
+        });
     }
 
     /// Comes back when settling is over, and asks about the node where proof is needed.
     fn come_back_for(&mut self, uid: &Uid) {
         let now = self.now.tick;
-        let Some(request) = self.requests.get(uid) else { return };
-        let Some(since) = request.presumed_since else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
+        let Some(since) = request.presumed_since else {
+            return;
+        };
         let mut needs_proof = false;
         let mut soonest = None;
         for key in &request.held {
-            match self.pools.get(key).and_then(|pool| pool.spec()).map(|spec| spec.release) {
+            match self
+                .pools
+                .get(key)
+                .and_then(|pool| pool.spec())
+                .map(|spec| spec.release)
+            {
                 Some(ReleasePolicy::Presumed { settle }) => {
                     let at = since.after(settle);
                     soonest = Some(soonest.map_or(at, |other: super::time::Tick| other.min(at)));
@@ -114,14 +142,19 @@ impl Ledger {
                 None => {}
             }
         }
-        let node = request.view.node.clone().filter(|_| needs_proof && !request.node_out);
+        let node = request
+            .view
+            .node
+            .clone()
+            .filter(|_| needs_proof && !request.node_out);
         if let Some(at) = soonest
             && at > now
         {
             self.timers.set(at, Timer::Request(uid.clone()));
         }
         if let Some(node) = node {
-            self.timers.set(now.after(NODE_CHECK_EVERY), Timer::Request(uid.clone()));
+            self.timers
+                .set(now.after(NODE_CHECK_EVERY), Timer::Request(uid.clone()));
             let asked = self.nodes_asked.get(&node).copied();
             if asked.is_none_or(|asked| now.since(asked) >= NODE_CHECK_EVERY) {
                 self.nodes_asked.insert(node.clone(), now);
@@ -132,15 +165,20 @@ impl Ledger {
 
     /// Nothing is held any more: take our finalizer off, and forget the request.
     fn finish_ended(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get(uid) else { return };
-        let may_return = request.named.iter().chain(&request.held).any(|key| {
-            self.pools.get(key).is_some_and(|pool| pool.may_write(uid))
-        });
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
+        let may_return = request
+            .named
+            .iter()
+            .chain(&request.held)
+            .any(|key| self.pools.get(key).is_some_and(|pool| pool.may_write(uid)));
         if !request.held.is_empty() || may_return {
             return;
         }
         if request.gone.is_none() {
-            let ended = super::end::judge(&request.view, None) == End::Confirmed || request.node_out;
+            let ended =
+                super::end::judge(&request.view, None) == End::Confirmed || request.node_out;
             if request.view.finalizer {
                 if ended {
                     let finalizers = Arc::clone(&request.view.finalizers);
@@ -168,30 +206,50 @@ impl Ledger {
     /// A holder named by a status of which no pod is known: proven gone, it settles like any other.
     pub(super) fn review_stranger(&mut self, uid: &Uid) {
         let now = self.now.tick;
-        let Some(stranger) = self.strangers.get(uid) else { return };
+        let Some(stranger) = self.strangers.get(uid) else {
+            return;
+        };
         let Some(since) = stranger.gone_since else {
             self.release_stranger_if_forced(uid);
             self.want_read(uid);
             return;
         };
         for key in stranger.pools.clone() {
-            let Some(pool) = self.pools.get_mut(&key) else { continue };
-            let forced = pool.seen.as_ref().is_some_and(|seen| seen.released.contains(uid));
+            let Some(pool) = self.pools.get_mut(&key) else {
+                continue;
+            };
+            let forced = pool
+                .seen
+                .as_ref()
+                .is_some_and(|seen| seen.released.contains(uid));
             let settle = match pool.spec().map(|spec| spec.release) {
                 Some(ReleasePolicy::Presumed { settle }) => Some(settle),
                 Some(ReleasePolicy::Confirmed) | None => None,
             };
             let settled = settle.is_some_and(|settle| now.since(since) >= settle);
             if settled || forced {
-                self.release(uid, &key, if forced { Ground::Forced } else { Ground::Presumed });
+                self.release(
+                    uid,
+                    &key,
+                    if forced {
+                        Ground::Forced
+                    } else {
+                        Ground::Presumed
+                    },
+                );
             } else if let Some(settle) = settle {
-                self.timers.set(since.after(settle), Timer::Request(uid.clone()));
+                self.timers
+                    .set(since.after(settle), Timer::Request(uid.clone()));
             }
         }
     }
 
     fn release_stranger_if_forced(&mut self, uid: &Uid) {
-        let pools = self.strangers.get(uid).map(|it| it.pools.clone()).unwrap_or_default();
+        let pools = self
+            .strangers
+            .get(uid)
+            .map(|it| it.pools.clone())
+            .unwrap_or_default();
         for key in pools {
             let pool = self.pools.get(&key).and_then(|pool| pool.seen.as_ref());
             if pool.is_some_and(|seen| seen.released.contains(uid)) {
@@ -202,7 +260,11 @@ impl Ledger {
 
     /// An operator's word frees a holder's slots, whatever its pod says.
     pub(super) fn release_forced(&mut self, uid: &Uid) {
-        let held = self.requests.get(uid).map(|request| request.held.clone()).unwrap_or_default();
+        let held = self
+            .requests
+            .get(uid)
+            .map(|request| request.held.clone())
+            .unwrap_or_default();
         for key in held {
             let pool = self.pools.get(&key).and_then(|pool| pool.seen.as_ref());
             if pool.is_some_and(|seen| seen.released.contains(uid)) {
@@ -213,6 +275,9 @@ impl Ledger {
 
     pub(super) fn pool_about(&self, key: &PoolKey) -> Option<About> {
         let seen = self.pools.get(key)?.seen.as_ref()?;
-        Some(About::Pool { key: key.clone(), uid: seen.uid.clone() })
+        Some(About::Pool {
+            key: key.clone(),
+            uid: seen.uid.clone(),
+        })
     }
 }

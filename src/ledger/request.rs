@@ -10,6 +10,9 @@ use super::queue::{Rank, ShapeId};
 use super::time::{Span, Tick};
 use super::view::{RequestText, RequestView};
 
+/// What a request is resolved from: its annotations and its labels.
+pub(super) type Source = (Arc<RequestText>, Arc<BTreeMap<Name, Name>>);
+
 /// A request and its state.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Request {
@@ -20,7 +23,7 @@ pub(super) struct Request {
     /// Where it stands.
     pub(super) place: Place,
     /// What it was resolved from; resolved again when these change.
-    pub(super) resolved_from: Option<(Arc<RequestText>, Arc<BTreeMap<Name, Name>>)>,
+    pub(super) resolved_from: Option<Source>,
     /// Pools whose acknowledged status names it.
     pub(super) held: BTreeSet<PoolKey>,
     /// Pools that were indexed as named by it.
@@ -90,10 +93,13 @@ pub(super) struct Plan {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Item {
     /// A lease; durable once the pool's uid and the token are known.
-    Lease { amount: Amount, durable: Option<(Uid, Token)> },
+    Lease {
+        amount: Amount,
+        durable: Option<(Uid, Token)>,
+    },
     /// The pool is Disabled; a live read must have said so, and that its status says that reveals
     /// without a lease are about.
-    Open { confirmed: bool },
+    Open { amount: Amount, confirmed: bool },
     /// The pool does not exist; a live read must have said so.
     Absent { confirmed: bool },
 }
@@ -163,7 +169,12 @@ pub(super) enum Place {
 
 impl Sending {
     pub(super) fn new(now: Tick) -> Self {
-        Self { state: Sent::Due(now), tries: 0, refused_since: None, message: "".into() }
+        Self {
+            state: Sent::Due(now),
+            tries: 0,
+            refused_since: None,
+            message: "".into(),
+        }
     }
 
     /// Pause before the next try: doubles, and the tries spread by the uid so that a storm disperses.
@@ -234,7 +245,7 @@ impl Plan {
     pub(super) fn is_durable(&self) -> bool {
         self.items.values().all(|item| match item {
             Item::Lease { durable, .. } => durable.is_some(),
-            Item::Open { confirmed } | Item::Absent { confirmed } => *confirmed,
+            Item::Open { confirmed, .. } | Item::Absent { confirmed } => *confirmed,
         })
     }
 }

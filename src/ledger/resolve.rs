@@ -36,9 +36,9 @@ impl Ledger {
         };
         resolved.shape = match &view.ask {
             Ask::Bad(why) => Err(Cause::BadAnnotation(Arc::clone(why))),
-            Ask::Wants(_) if view.attempt.is_none() => {
-                Err(Cause::BadAnnotation("sluice.dev/attempt is neither a number nor timed-out".into()))
-            }
+            Ask::Wants(_) if view.attempt.is_none() => Err(Cause::BadAnnotation(
+                "sluice.dev/attempt is neither a number nor timed-out".into(),
+            )),
             Ask::Wants(wants) => self.resolve_wants(view, wants, &mut resolved),
         };
         resolved
@@ -117,7 +117,10 @@ impl Ledger {
 
     fn resolve_child(&self, family: &PoolKey, worker: &Name) -> Result<PoolKey, Cause> {
         let child = family.child(worker);
-        let family_uid = self.pools.get(family).and_then(|pool| Some(&pool.seen.as_ref()?.uid));
+        let family_uid = self
+            .pools
+            .get(family)
+            .and_then(|pool| Some(&pool.seen.as_ref()?.uid));
         match self.pools.get(&child).and_then(|pool| pool.seen.as_ref()) {
             Some(seen) if seen.owner.as_ref().map(|owner| &owner.uid) != family_uid => {
                 Err(Cause::NameTaken(child))
@@ -128,8 +131,13 @@ impl Ledger {
 
     /// Puts a request where it belongs: in the queue of its shape, aside, or nowhere with a cause.
     pub(super) fn place(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get(uid) else { return };
-        let text = (Arc::clone(&request.view.text), Arc::clone(&request.view.labels));
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
+        let text = (
+            Arc::clone(&request.view.text),
+            Arc::clone(&request.view.labels),
+        );
         if request.resolved_from.as_ref() == Some(&text) {
             return;
         }
@@ -156,7 +164,9 @@ impl Ledger {
 
     /// Moves a request to another place; looks at the pools it leaves and joins.
     pub(super) fn move_to(&mut self, uid: &Uid, place: Place) {
-        let Some(request) = self.requests.get_mut(uid) else { return };
+        let Some(request) = self.requests.get_mut(uid) else {
+            return;
+        };
         if request.place == place {
             return;
         }
@@ -186,7 +196,9 @@ impl Ledger {
 
     /// Everybody who names a pool is to be resolved anew.
     pub(super) fn unresolve_namers(&mut self, key: &PoolKey) {
-        let Some(pool) = self.pools.get(key) else { return };
+        let Some(pool) = self.pools.get(key) else {
+            return;
+        };
         for uid in &pool.named_by {
             if let Some(request) = self.requests.get_mut(uid) {
                 request.resolved_from = None;
@@ -197,7 +209,9 @@ impl Ledger {
 
     /// Brings the index of who names which pool in step.
     pub(super) fn rename(&mut self, uid: &Uid, named: BTreeSet<PoolKey>) {
-        let Some(request) = self.requests.get_mut(uid) else { return };
+        let Some(request) = self.requests.get_mut(uid) else {
+            return;
+        };
         if request.named == named {
             return;
         }
@@ -209,14 +223,21 @@ impl Ledger {
             self.forget_pool_if_idle(key);
         }
         for key in named.difference(&old) {
-            self.pools.entry(key.clone()).or_default().named_by.insert(uid.clone());
+            self.pools
+                .entry(key.clone())
+                .or_default()
+                .named_by
+                .insert(uid.clone());
         }
     }
 
     /// A key that nothing serves and nobody names needs no memory, unless its last state still matters.
     fn forget_pool_if_idle(&mut self, key: &PoolKey) {
         let idle = self.pools.get(key).is_some_and(|pool| {
-            pool.seen.is_none() && pool.named_by.is_empty() && pool.former.is_none() && !pool.reading
+            pool.seen.is_none()
+                && pool.named_by.is_empty()
+                && pool.former.is_none()
+                && !pool.reading
         });
         if idle {
             self.pools.remove(key);
@@ -226,7 +247,9 @@ impl Ledger {
 
 fn worker_of(family: &PoolKey, label: &Name, value: Option<&Name>) -> Result<Name, Cause> {
     let unknown = |why: &str| Cause::WorkerUnknown(family.clone(), label.clone(), why.into());
-    let Some(value) = value else { return Err(unknown("is missing")) };
+    let Some(value) = value else {
+        return Err(unknown("is missing"));
+    };
     if is_segment(value.as_str()) {
         Ok(value.clone())
     } else {
@@ -239,7 +262,10 @@ fn worker_of(family: &PoolKey, label: &Name, value: Option<&Name>) -> Result<Nam
 /// One segment of a key: what may stand in an object's name, `[a-z0-9]+([-.][a-z0-9]+)*`.
 fn is_segment(text: &str) -> bool {
     let word = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };
     text.split(['-', '.']).all(word)
 }
@@ -253,7 +279,9 @@ mod tests {
         for good in ["a", "worker-1", "10.0.0.1", "x.y-z"] {
             assert!(is_segment(good), "{good}");
         }
-        for bad in ["", "A", "a_b", "-a", "a-", "a--b", "a..b", "a.-b", "a/b", "é"] {
+        for bad in [
+            "", "A", "a_b", "-a", "a-", "a--b", "a..b", "a.-b", "a/b", "é",
+        ] {
             assert!(!is_segment(bad), "{bad}");
         }
     }

@@ -42,7 +42,9 @@ impl Ledger {
 
     /// Its gate is gone: it holds, whatever became of our part in it.
     fn review_revealed(&mut self, uid: &Uid, end: End) {
-        let Some(request) = self.requests.get_mut(uid) else { return };
+        let Some(request) = self.requests.get_mut(uid) else {
+            return;
+        };
         let revealed_now = matches!(request.phase, Phase::Revealing(..));
         let was_waiting = !matches!(request.phase, Phase::Held);
         request.phase = Phase::Held;
@@ -65,7 +67,9 @@ impl Ledger {
     fn review_gated(&mut self, uid: &Uid) {
         self.place(uid);
         self.collect_void_entries(uid);
-        let Some(request) = self.requests.get(uid) else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
         match &request.phase {
             Phase::Held => {
                 // A gate cannot come back; only a restored backup shows one on a revealed pod.
@@ -87,7 +91,9 @@ impl Ledger {
     /// A grant is under way: does what it was decided from still hold?
     fn review_plan(&mut self, uid: &Uid) {
         self.note_durable_items(uid);
-        let Some(request) = self.requests.get(uid) else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
         let Some(plan) = request.plan() else { return };
         if request.view.attempt != Some(plan.attempt) {
             // Raised by somebody else (a rival, or the admission policy at an edit): all of it is void.
@@ -115,20 +121,33 @@ impl Ledger {
 
     /// Leases that the acknowledged statuses show are durable, whichever answer told us.
     fn note_durable_items(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get_mut(uid) else { return };
-        let Some(plan) = request.plan_mut() else { return };
+        let Some(request) = self.requests.get_mut(uid) else {
+            return;
+        };
+        let Some(plan) = request.plan_mut() else {
+            return;
+        };
         let attempt = plan.attempt;
         for (key, item) in &mut plan.items {
-            let Some(pool) = self.pools.get_mut(key) else { continue };
+            let Some(pool) = self.pools.get_mut(key) else {
+                continue;
+            };
             match item {
                 Item::Lease { amount, durable } if durable.is_none() => {
                     let entry = pool.entries.get(uid).filter(|entry| {
-                        entry.attempt == attempt && entry.amount == *amount && !pool.removes.contains_key(uid)
+                        entry.attempt == attempt
+                            && entry.amount == *amount
+                            && !pool.removes.contains_key(uid)
                     });
-                    *durable = pool.seen.as_ref().map(|seen| seen.uid.clone()).zip(entry.map(|it| it.token));
+                    *durable = pool
+                        .seen
+                        .as_ref()
+                        .map(|seen| seen.uid.clone())
+                        .zip(entry.map(|it| it.token));
                 }
-                Item::Open { confirmed: false } if pool.is_open() => {
-                    if !pool.witness_asked.contains(uid) && pool.witness_wanted.insert(uid.clone()) {
+                Item::Open { confirmed: false, .. } if pool.is_open() => {
+                    if !pool.witness_asked.contains(uid) && pool.witness_wanted.insert(uid.clone())
+                    {
                         self.write_pools.insert(key.clone());
                     }
                 }
@@ -139,23 +158,40 @@ impl Ledger {
 
     /// The plan takes what the request, resolved as things are now, asks for.
     fn plan_matches_place(&self, request: &Request) -> bool {
-        let (Some(plan), Some(id)) = (request.plan(), request.place.shape()) else { return false };
-        let Some(line) = self.queues.line(id) else { return false };
+        let (Some(plan), Some(id)) = (request.plan(), request.place.shape()) else {
+            return false;
+        };
+        let Some(line) = self.queues.line(id) else {
+            return false;
+        };
         line.shape.demand.len() == plan.items.len()
-            && line.shape.demand.iter().all(|(pool, amount)| match plan.items.get(pool) {
-                Some(Item::Lease { amount: planned, .. }) => planned == amount,
-                Some(Item::Open { .. } | Item::Absent { .. }) => true,
-                None => false,
-            })
+            && line
+                .shape
+                .demand
+                .iter()
+                .all(|(pool, amount)| match plan.items.get(pool) {
+                    Some(Item::Lease {
+                        amount: planned, ..
+                    }) => planned == amount,
+                    Some(Item::Open { .. } | Item::Absent { .. }) => true,
+                    None => false,
+                })
     }
 
     /// Every part of the plan is durable, or still on its way to be.
     fn plan_is_backed(&self, uid: &Uid, request: &Request) -> bool {
-        let Some(plan) = request.plan() else { return false };
+        let Some(plan) = request.plan() else {
+            return false;
+        };
         plan.items.iter().all(|(key, item)| {
-            let Some(pool) = self.pools.get(key) else { return matches!(item, Item::Absent { .. }) };
+            let Some(pool) = self.pools.get(key) else {
+                return matches!(item, Item::Absent { .. });
+            };
             match item {
-                Item::Lease { durable: Some((pool_uid, token)), .. } => {
+                Item::Lease {
+                    durable: Some((pool_uid, token)),
+                    ..
+                } => {
                     pool.seen.as_ref().is_some_and(|seen| seen.uid == *pool_uid)
                         && pool.entries.get(uid).is_some_and(|entry| {
                             entry.token == *token && entry.attempt == plan.attempt
@@ -172,7 +208,9 @@ impl Ledger {
         if self.abort_entries_of_unknown_attempt(uid) {
             return;
         }
-        let Some(request) = self.requests.get(uid) else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
         let cause = self.own_cause(request);
         let shape = request.place.shape();
         let partial = !request.held.is_empty();
@@ -231,7 +269,9 @@ impl Ledger {
 
     /// A request the watch does not show is labelled again, and read from time to time.
     fn look_for_unwatched(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get(uid) else { return };
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
         if request.unwatched && request.gone.is_none() {
             self.want_read(uid);
             self.relabel(uid);

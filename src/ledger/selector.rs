@@ -52,8 +52,12 @@ impl Admits {
             Self::Same => false,
             Self::All => true,
             Self::Selector(requirements) => {
-                let Some(labels) = labels.get(from) else { return false };
-                requirements.iter().all(|requirement| requirement.meets(labels))
+                let Some(labels) = labels.get(from) else {
+                    return false;
+                };
+                requirements
+                    .iter()
+                    .all(|requirement| requirement.meets(labels))
             }
         }
     }
@@ -78,11 +82,20 @@ mod tests {
     #[test]
     fn a_selector_needs_every_requirement_and_a_known_namespace() {
         let labels = NamespaceLabels::from([
-            ("team".into(), BTreeMap::from([("tier".into(), "gold".into())])),
+            (
+                "team".into(),
+                BTreeMap::from([("tier".into(), "gold".into())]),
+            ),
             ("bare".into(), BTreeMap::new()),
         ]);
-        let gold = Requirement { label: "tier".into(), operator: Operator::In(["gold".into()].into()) };
-        let free = Requirement { label: "frozen".into(), operator: Operator::DoesNotExist };
+        let gold = Requirement {
+            label: "tier".into(),
+            operator: Operator::In(["gold".into()].into()),
+        };
+        let free = Requirement {
+            label: "frozen".into(),
+            operator: Operator::DoesNotExist,
+        };
         let rule = Admits::Selector(vec![gold, free]);
         let own = "home".into();
         assert!(rule.admits(&own, &"team".into(), &labels));

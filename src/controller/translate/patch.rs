@@ -20,24 +20,35 @@ pub fn pod_patch(patch: &PodPatch) -> (Part, Vec<PatchOperation>) {
         PodAction::Bump { from, gate, to } => {
             let attempt = annotation_path(names::ATTEMPT);
             operations.push(test(&attempt, optional(from.as_ref())));
-            operations.push(test(&format!("/spec/schedulingGates/{gate}/name"), json!(names::GATE)));
+            operations.push(test(
+                &format!("/spec/schedulingGates/{gate}/name"),
+                json!(names::GATE),
+            ));
             operations.push(add(&attempt, json!(to.to_string())));
             Part::Main
         }
         PodAction::StripFinalizer { finalizers } => {
             operations.push(test("/metadata/finalizers", strings(finalizers)));
-            let left: Vec<&Name> =
-                finalizers.iter().filter(|name| name.as_str() != names::FINALIZER).collect();
+            let left: Vec<&Name> = finalizers
+                .iter()
+                .filter(|name| name.as_str() != names::FINALIZER)
+                .collect();
             let left: Vec<&str> = left.into_iter().map(Name::as_str).collect();
             operations.push(add("/metadata/finalizers", json!(left)));
             Part::Main
         }
         PodAction::Label { labelled } => {
             if *labelled {
-                operations.push(add(&label_path(names::MANAGED), json!(names::MANAGED_VALUE)));
+                operations.push(add(
+                    &label_path(names::MANAGED),
+                    json!(names::MANAGED_VALUE),
+                ));
             } else {
                 operations.push(test("/metadata/labels", Value::Null));
-                operations.push(add("/metadata/labels", json!({names::MANAGED: names::MANAGED_VALUE})));
+                operations.push(add(
+                    "/metadata/labels",
+                    json!({names::MANAGED: names::MANAGED_VALUE}),
+                ));
             }
             Part::Main
         }
@@ -53,17 +64,31 @@ pub fn pod_patch(patch: &PodPatch) -> (Part, Vec<PatchOperation>) {
 
 fn reveal_operations(reveal: &Reveal, namespace: &Name) -> Vec<PatchOperation> {
     let mut operations = vec![
-        test(&annotation_path(names::ATTEMPT), optional(reveal.text.attempt.as_ref())),
-        test(&annotation_path(names::SLOTS), optional(reveal.text.slots.as_ref())),
-        test(&annotation_path(names::LOCKS), optional(reveal.text.locks.as_ref())),
-        test(&annotation_path(names::IF_MISSING), optional(reveal.text.if_missing.as_ref())),
+        test(
+            &annotation_path(names::ATTEMPT),
+            optional(reveal.text.attempt.as_ref()),
+        ),
+        test(
+            &annotation_path(names::SLOTS),
+            optional(reveal.text.slots.as_ref()),
+        ),
+        test(
+            &annotation_path(names::LOCKS),
+            optional(reveal.text.locks.as_ref()),
+        ),
+        test(
+            &annotation_path(names::IF_MISSING),
+            optional(reveal.text.if_missing.as_ref()),
+        ),
         // Ours is the only gate: it is granted last.
         test("/spec/schedulingGates", json!([{"name": names::GATE}])),
     ];
     for (label, value) in &reveal.labels {
         operations.push(test(&label_path(label.as_str()), optional(value.as_ref())));
     }
-    operations.push(PatchOperation::Remove { path: "/spec/schedulingGates".to_owned() });
+    operations.push(PatchOperation::Remove {
+        path: "/spec/schedulingGates".to_owned(),
+    });
     let record = record(reveal);
     let text = record.render().unwrap_or_default();
     operations.push(add(&annotation_path(names::GRANTED), json!(text)));
@@ -108,15 +133,24 @@ fn record(reveal: &Reveal) -> Granted {
         Attempt::Number(number) => number,
         Attempt::TimedOut => u32::MAX,
     };
-    Granted { attempt, leases: reveal.leases.iter().map(lease).collect() }
+    Granted {
+        attempt,
+        leases: reveal.leases.iter().map(lease).collect(),
+    }
 }
 
 fn test(path: &str, value: Value) -> PatchOperation {
-    PatchOperation::Test { path: path.to_owned(), value }
+    PatchOperation::Test {
+        path: path.to_owned(),
+        value,
+    }
 }
 
 fn add(path: &str, value: Value) -> PatchOperation {
-    PatchOperation::Add { path: path.to_owned(), value }
+    PatchOperation::Add {
+        path: path.to_owned(),
+        value,
+    }
 }
 
 /// `null` passes where the key is absent, and only there.

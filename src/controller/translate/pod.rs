@@ -11,8 +11,8 @@ use crate::api::granted::{AttemptText, Granted as GrantedRecord};
 use crate::api::request::{Amount as ApiAmount, IfMissing, MentionKind, OnTimeout, RequestSpec};
 use crate::api::{names, request};
 use crate::ledger::{
-    Amount, Ask, Attempt, Containers, Gates, Granted, GrantedLease, Mention, Micros, Name, PodPhase,
-    PoolKey, PoolKind, Progress, RequestText, RequestView, Span, Token, Version, Wants,
+    Amount, Ask, Attempt, Containers, Gates, Granted, GrantedLease, Mention, Micros, Name,
+    PodPhase, PoolKey, PoolKind, Progress, RequestText, RequestView, Span, Token, Version, Wants,
 };
 
 /// The parts of a pod that are read.
@@ -86,7 +86,9 @@ pub fn pod(wire: PodWire, priority_max: Option<i32>) -> RequestView {
     let asked = spec.as_ref().ok().and_then(|spec| spec.as_ref()?.priority);
     let ask = match spec {
         Ok(Some(spec)) => Ask::Wants(wants(&spec, &namespace)),
-        Ok(None) => Ask::Bad("it has our gate or label, but neither sluice.dev/slots nor sluice.dev/locks".into()),
+        Ok(None) => Ask::Bad(
+            "it has our gate or label, but neither sluice.dev/slots nor sluice.dev/locks".into(),
+        ),
         Err(bad) => Ask::Bad(bad.to_string().into()),
     };
     RequestView {
@@ -101,11 +103,26 @@ pub fn pod(wire: PodWire, priority_max: Option<i32>) -> RequestView {
         attempt: attempt(text.attempt.as_ref()),
         text: Arc::new(text),
         gates: gates(&wire.spec.scheduling_gates),
-        granted: annotations.get(names::GRANTED).and_then(|text| granted(text)),
+        granted: annotations
+            .get(names::GRANTED)
+            .and_then(|text| granted(text)),
         deleting: meta.deletion_timestamp.is_some(),
-        finalizers: meta.finalizers.iter().flatten().map(|it| Name::from(it.as_str())).collect(),
-        finalizer: meta.finalizers.iter().flatten().any(|finalizer| finalizer == names::FINALIZER),
-        node: wire.spec.node_name.filter(|node| !node.is_empty()).map(Name::from),
+        finalizers: meta
+            .finalizers
+            .iter()
+            .flatten()
+            .map(|it| Name::from(it.as_str()))
+            .collect(),
+        finalizer: meta
+            .finalizers
+            .iter()
+            .flatten()
+            .any(|finalizer| finalizer == names::FINALIZER),
+        node: wire
+            .spec
+            .node_name
+            .filter(|node| !node.is_empty())
+            .map(Name::from),
         progress: progress(&wire.status.unwrap_or_default(), wire.spec.containers.len()),
         namespace,
     }
@@ -120,16 +137,25 @@ fn effective_priority(own: i32, asked: Option<i32>, most: Option<i32>) -> i32 {
 }
 
 pub(super) fn version(meta: &ObjectMeta) -> Version {
-    Version(meta.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0))
+    Version(
+        meta.resource_version
+            .as_deref()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0),
+    )
 }
 
 fn arrival(meta: &ObjectMeta) -> Micros {
-    let micros = meta.creation_timestamp.as_ref().map_or(0, |time| time.0.as_microsecond());
+    let micros = meta
+        .creation_timestamp
+        .as_ref()
+        .map_or(0, |time| time.0.as_microsecond());
     Micros(u64::try_from(micros).unwrap_or(0))
 }
 
 fn labels(meta: &ObjectMeta) -> BTreeMap<Name, Name> {
-    let pair = |(key, value): (&String, &String)| (Name::from(key.as_str()), Name::from(value.as_str()));
+    let pair =
+        |(key, value): (&String, &String)| (Name::from(key.as_str()), Name::from(value.as_str()));
     meta.labels.iter().flatten().map(pair).collect()
 }
 
@@ -161,7 +187,10 @@ fn wants(spec: &RequestSpec, namespace: &Name) -> Wants {
     let mentions = spec.mentions.iter().map(|mention| Mention {
         pool: PoolKey {
             kind: pool_kind(mention.kind()),
-            namespace: mention.namespace.as_deref().map_or_else(|| namespace.clone(), Name::from),
+            namespace: mention
+                .namespace
+                .as_deref()
+                .map_or_else(|| namespace.clone(), Name::from),
             name: mention.key.object_name().into(),
         },
         amount: amount(mention.amount),
@@ -208,7 +237,10 @@ fn granted(text: &str) -> Option<Granted> {
         })
     };
     let leases: Option<Vec<GrantedLease>> = record.leases.iter().map(lease).collect();
-    Some(Granted { attempt: Attempt::Number(record.attempt), leases: leases?.into() })
+    Some(Granted {
+        attempt: Attempt::Number(record.attempt),
+        leases: leases?.into(),
+    })
 }
 
 fn progress(status: &PodStatusWire, containers: usize) -> Progress {
@@ -234,7 +266,11 @@ fn progress(status: &PodStatusWire, containers: usize) -> Progress {
             && condition.status == "True"
             && condition.reason.as_deref() == Some("DeletionByPodGC")
     });
-    Progress { phase, containers, by_pod_gc }
+    Progress {
+        phase,
+        containers,
+        by_pod_gc,
+    }
 }
 
 #[cfg(test)]
@@ -260,12 +296,31 @@ mod tests {
             "spec": {"schedulingGates": [{"name": "x"}, {"name": "sluice.dev/slots"}], "containers": [{"name": "c"}]},
             "status": {"phase": "Pending"},
         }));
-        assert_eq!(view.gates, Gates { ours: Some(1), others: true });
+        assert_eq!(
+            view.gates,
+            Gates {
+                ours: Some(1),
+                others: true
+            }
+        );
         assert!(view.managed && !view.is_revealed());
         assert_eq!(view.version, Version(12));
-        let Ask::Wants(wants) = view.ask else { panic!("{:?}", view.ask) };
-        let names: Vec<String> = wants.mentions.iter().map(|it| format!("{} {:?}", it.pool, it.amount)).collect();
-        assert_eq!(names, ["limit ns/gpu:a Slots(2)", "limit other/db Slots(1)", "lock ns/schema Shared"]);
+        let Ask::Wants(wants) = view.ask else {
+            panic!("{:?}", view.ask)
+        };
+        let names: Vec<String> = wants
+            .mentions
+            .iter()
+            .map(|it| format!("{} {:?}", it.pool, it.amount))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "limit ns/gpu:a Slots(2)",
+                "limit other/db Slots(1)",
+                "lock ns/schema Shared"
+            ]
+        );
     }
 
     #[test]
@@ -280,10 +335,20 @@ mod tests {
         };
         let terminated = json!([{"name": "c", "state": {"terminated": {"exitCode": 0}}}]);
         let running = json!([{"name": "c", "state": {"running": {}}}]);
-        assert_eq!(status(terminated.clone(), json!([])).containers, Containers::AllTerminated);
-        assert_eq!(status(running, json!([])).containers, Containers::SomeNotTerminated);
-        assert_eq!(status(json!([]), json!([])).containers, Containers::Unreported);
-        let collected = json!([{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}]);
+        assert_eq!(
+            status(terminated.clone(), json!([])).containers,
+            Containers::AllTerminated
+        );
+        assert_eq!(
+            status(running, json!([])).containers,
+            Containers::SomeNotTerminated
+        );
+        assert_eq!(
+            status(json!([]), json!([])).containers,
+            Containers::Unreported
+        );
+        let collected =
+            json!([{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}]);
         assert!(status(terminated, collected).by_pod_gc);
     }
 

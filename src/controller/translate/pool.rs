@@ -23,7 +23,10 @@ pub fn pool(kind: PoolKind, object: DynamicObject) -> PoolObject {
     let meta = object.metadata;
     let mut data = object.data;
     let spec = data.get_mut("spec").map(Value::take).unwrap_or(Value::Null);
-    let status = data.get_mut("status").map(Value::take).unwrap_or(Value::Null);
+    let status = data
+        .get_mut("status")
+        .map(Value::take)
+        .unwrap_or(Value::Null);
     let namespace: Name = meta.namespace.clone().unwrap_or_default().into();
     PoolObject {
         key: PoolKey {
@@ -36,8 +39,16 @@ pub fn pool(kind: PoolKind, object: DynamicObject) -> PoolObject {
         generation: meta.generation.unwrap_or(0),
         deleting: meta.deletion_timestamp.is_some(),
         spec: match kind {
-            PoolKind::Limit => part(serde_json::from_value(spec).map_err(text).and_then(limit_spec)),
-            PoolKind::Lock => part(serde_json::from_value(spec).map_err(text).and_then(lock_spec)),
+            PoolKind::Limit => part(
+                serde_json::from_value(spec)
+                    .map_err(text)
+                    .and_then(limit_spec),
+            ),
+            PoolKind::Lock => part(
+                serde_json::from_value(spec)
+                    .map_err(text)
+                    .and_then(lock_spec),
+            ),
         },
         status: part(status::read(kind, status, &namespace)),
         owner: owner(&meta),
@@ -60,7 +71,8 @@ fn limit_spec(spec: ConcurrencyLimitSpec) -> Result<PoolSpec, String> {
     let capacity = Units::try_from(spec.slots).map_err(|_| negative("spec.slots", spec.slots))?;
     let family = spec.per_worker.map(|per_worker| {
         let overrides = per_worker.overrides.into_iter().map(|(worker, slots)| {
-            let slots = u32::try_from(slots).map_err(|_| negative("spec.perWorker.overrides", slots))?;
+            let slots =
+                u32::try_from(slots).map_err(|_| negative("spec.perWorker.overrides", slots))?;
             Ok((Name::from(worker), slots))
         });
         Ok::<_, String>(FamilySpec {
@@ -74,7 +86,10 @@ fn limit_spec(spec: ConcurrencyLimitSpec) -> Result<PoolSpec, String> {
     Ok(PoolSpec {
         capacity,
         mode: mode(spec.mode),
-        order: order(spec.order, seconds("spec.reserveAfterSeconds", spec.reserve_after_seconds)?),
+        order: order(
+            spec.order,
+            seconds("spec.reserveAfterSeconds", spec.reserve_after_seconds)?,
+        ),
         admits: admits(spec.allowed_namespaces)?,
         release: release(spec.release_policy, spec.settle_seconds)?,
         family: family.transpose()?,
@@ -97,7 +112,9 @@ fn negative(field: &str, value: i32) -> String {
 }
 
 fn seconds(field: &str, value: i32) -> Result<Span, String> {
-    u64::try_from(value).map(Span::seconds).map_err(|_| negative(field, value))
+    u64::try_from(value)
+        .map(Span::seconds)
+        .map_err(|_| negative(field, value))
 }
 
 fn mode(mode: api::Mode) -> Mode {
@@ -118,9 +135,9 @@ fn order(order: api::Order, reserve_after: Span) -> Order {
 fn release(policy: api::ReleasePolicy, settle_seconds: i32) -> Result<ReleasePolicy, String> {
     Ok(match policy {
         api::ReleasePolicy::Confirmed => ReleasePolicy::Confirmed,
-        api::ReleasePolicy::Presumed => {
-            ReleasePolicy::Presumed { settle: seconds("spec.settleSeconds", settle_seconds)? }
-        }
+        api::ReleasePolicy::Presumed => ReleasePolicy::Presumed {
+            settle: seconds("spec.settleSeconds", settle_seconds)?,
+        },
     })
 }
 
@@ -128,7 +145,9 @@ fn admits(allowed: AllowedNamespaces) -> Result<Admits, String> {
     Ok(match allowed.from {
         FromNamespaces::Same => Admits::Same,
         FromNamespaces::All => Admits::All,
-        FromNamespaces::Selector => Admits::Selector(requirements(allowed.selector.unwrap_or_default())?),
+        FromNamespaces::Selector => {
+            Admits::Selector(requirements(allowed.selector.unwrap_or_default())?)
+        }
     })
 }
 
@@ -136,36 +155,67 @@ fn requirements(selector: LabelSelector) -> Result<Vec<Requirement>, String> {
     let mut requirements = Vec::new();
     for (label, value) in selector.match_labels.into_iter().flatten() {
         let operator = Operator::In([Name::from(value)].into());
-        requirements.push(Requirement { label: label.into(), operator });
+        requirements.push(Requirement {
+            label: label.into(),
+            operator,
+        });
     }
     for expression in selector.match_expressions.into_iter().flatten() {
-        let values: BTreeSet<Name> = expression.values.into_iter().flatten().map(Name::from).collect();
+        let values: BTreeSet<Name> = expression
+            .values
+            .into_iter()
+            .flatten()
+            .map(Name::from)
+            .collect();
         let operator = match expression.operator.as_str() {
             "In" => Operator::In(values),
             "NotIn" => Operator::NotIn(values),
             "Exists" => Operator::Exists,
             "DoesNotExist" => Operator::DoesNotExist,
-            other => return Err(format!("spec.allowedNamespaces.selector has operator {other:?}")),
+            other => {
+                return Err(format!(
+                    "spec.allowedNamespaces.selector has operator {other:?}"
+                ));
+            }
         };
-        requirements.push(Requirement { label: expression.key.into(), operator });
+        requirements.push(Requirement {
+            label: expression.key.into(),
+            operator,
+        });
     }
     Ok(requirements)
 }
 
 fn owner(meta: &ObjectMeta) -> Option<Owner> {
-    let reference = meta
-        .owner_references
-        .iter()
-        .flatten()
-        .find(|reference| reference.kind == "ConcurrencyLimit" && reference.controller == Some(true))?;
-    let generation = meta.annotations.as_ref()?.get(names::PARENT_GENERATION)?.parse().ok()?;
-    Some(Owner { uid: reference.uid.as_str().into(), generation })
+    let reference = meta.owner_references.iter().flatten().find(|reference| {
+        reference.kind == "ConcurrencyLimit" && reference.controller == Some(true)
+    })?;
+    let generation = meta
+        .annotations
+        .as_ref()?
+        .get(names::PARENT_GENERATION)?
+        .parse()
+        .ok()?;
+    Some(Owner {
+        uid: reference.uid.as_str().into(),
+        generation,
+    })
 }
 
 fn released(meta: &ObjectMeta) -> BTreeSet<Uid> {
-    let annotation = meta.annotations.as_ref().and_then(|annotations| annotations.get(names::RELEASE));
-    let uids = annotation.map(String::as_str).unwrap_or_default().split(',').map(str::trim);
-    uids.filter(|uid| !uid.is_empty()).take(RELEASES_MAX).map(Uid::from).collect()
+    let annotation = meta
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(names::RELEASE));
+    let uids = annotation
+        .map(String::as_str)
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim);
+    uids.filter(|uid| !uid.is_empty())
+        .take(RELEASES_MAX)
+        .map(Uid::from)
+        .collect()
 }
 
 /// The manifest of a derived limit; with uid and version when it replaces one that exists.
@@ -258,7 +308,11 @@ fn admits_json(admits: &Admits) -> Value {
 
 /// Labels as the ledger has them.
 pub(crate) fn label_map(labels: Option<BTreeMap<String, String>>) -> BTreeMap<Name, Name> {
-    labels.into_iter().flatten().map(|(key, value)| (Name::from(key), Name::from(value))).collect()
+    labels
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (Name::from(key), Name::from(value)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -279,7 +333,9 @@ mod tests {
     #[test]
     fn a_broken_spec_is_a_sentence_and_the_rest_is_read() {
         let object = read(json!({"slots": "many"}));
-        let Part::Broken(why) = &object.spec else { panic!("{object:?}") };
+        let Part::Broken(why) = &object.spec else {
+            panic!("{object:?}")
+        };
         assert!(why.contains("many"), "{why}");
         assert_eq!(object.status, Part::Read(Default::default()));
         assert_eq!(object.released, ["a".into(), "b".into()].into());
@@ -292,12 +348,28 @@ mod tests {
             "allowedNamespaces": {"from": "Selector", "selector": {
                 "matchLabels": {"team": "a"}, "matchExpressions": [{"key": "x", "operator": "Exists"}]}},
         });
-        let Part::Read(spec) = read(spec).spec else { panic!() };
-        let family = FamilyRef { name: "gpu".into(), uid: "u".into(), generation: 3 };
-        let key = PoolKey { kind: PoolKind::Limit, namespace: "ns".into(), name: "gpu--w".into() };
+        let Part::Read(spec) = read(spec).spec else {
+            panic!()
+        };
+        let family = FamilyRef {
+            name: "gpu".into(),
+            uid: "u".into(),
+            generation: 3,
+        };
+        let key = PoolKey {
+            kind: PoolKind::Limit,
+            namespace: "ns".into(),
+            name: "gpu--w".into(),
+        };
         let manifest = child_manifest(&key, &family, &spec, None);
         let child = pool(PoolKind::Limit, serde_json::from_value(manifest).unwrap());
         assert_eq!(child.spec, Part::Read(spec));
-        assert_eq!(child.owner, Some(Owner { uid: "u".into(), generation: 3 }));
+        assert_eq!(
+            child.owner,
+            Some(Owner {
+                uid: "u".into(),
+                generation: 3
+            })
+        );
     }
 }

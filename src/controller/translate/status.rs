@@ -12,13 +12,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::status::{
-    ConcurrencyLimitStatus, Extra as ApiExtra, HolderKind, Lease as ApiLease, LedgerStatus, LockHold,
-    LockMode, LockStatus, ReservedWorker, SlotCount,
+    ConcurrencyLimitStatus, Extra as ApiExtra, HolderKind, Lease as ApiLease, LedgerStatus,
+    LockHold, LockMode, LockStatus, ReservedWorker, SlotCount,
 };
 use crate::controller::transport::PatchOperation;
 use crate::ledger::{
-    Amount, Attempt, Batch, Condition, Extra, Lease, Micros, Name, PoolKind, PoolStatus, StatusWrite,
-    Token,
+    Amount, Attempt, Batch, Condition, Extra, Lease, Micros, Name, PoolKind, PoolStatus,
+    StatusWrite, Token,
 };
 
 /// How an amount is written in a lease.
@@ -29,7 +29,8 @@ trait AmountWire: Sized + Copy + DeserializeOwned + Serialize {
 
 impl AmountWire for SlotCount {
     fn read(self) -> Result<Amount, String> {
-        let slots = u32::try_from(self.slots).map_err(|_| format!("a lease has {} slots", self.slots))?;
+        let slots =
+            u32::try_from(self.slots).map_err(|_| format!("a lease has {} slots", self.slots))?;
         Ok(Amount::Slots(slots))
     }
 
@@ -67,8 +68,15 @@ pub(super) fn read(kind: PoolKind, value: Value, namespace: &Name) -> Result<Poo
     match kind {
         PoolKind::Limit => {
             let status: ConcurrencyLimitStatus = parse(value)?;
-            let workers = status.workers.into_iter().map(|worker| Name::from(worker.worker)).collect();
-            Ok(PoolStatus { workers, ..record(status.ledger, namespace)? })
+            let workers = status
+                .workers
+                .into_iter()
+                .map(|worker| Name::from(worker.worker))
+                .collect();
+            Ok(PoolStatus {
+                workers,
+                ..record(status.ledger, namespace)?
+            })
         }
         PoolKind::Lock => record(parse::<LockStatus>(value)?, namespace),
     }
@@ -80,7 +88,10 @@ fn parse<T: DeserializeOwned>(value: Value) -> Result<T, String> {
 
 fn record<A: AmountWire>(status: LedgerStatus<A>, namespace: &Name) -> Result<PoolStatus, String> {
     let leases = |leases: Vec<ApiLease<A>>| {
-        leases.into_iter().map(|it| lease(it, namespace)).collect::<Result<Vec<_>, _>>()
+        leases
+            .into_iter()
+            .map(|it| lease(it, namespace))
+            .collect::<Result<Vec<_>, _>>()
     };
     Ok(PoolStatus {
         schema: i64::from(status.schema),
@@ -105,7 +116,9 @@ fn lease<A: AmountWire>(lease: ApiLease<A>, namespace: &Name) -> Result<Lease, S
         .map_err(|_| format!("the lease of {} has attempt {}", lease.uid, lease.attempt))?;
     Ok(Lease {
         uid: lease.uid.into(),
-        namespace: lease.namespace.map_or_else(|| namespace.clone(), Name::from),
+        namespace: lease
+            .namespace
+            .map_or_else(|| namespace.clone(), Name::from),
         name: lease.name.into(),
         amount: lease.amount.read()?,
         token: token(lease.token)?,
@@ -116,7 +129,9 @@ fn lease<A: AmountWire>(lease: ApiLease<A>, namespace: &Name) -> Result<Lease, S
 }
 
 fn token(token: i64) -> Result<Token, String> {
-    u64::try_from(token).map(Token).map_err(|_| format!("token {token} is negative"))
+    u64::try_from(token)
+        .map(Token)
+        .map_err(|_| format!("token {token} is negative"))
 }
 
 fn batch(text: String) -> Option<Batch> {
@@ -138,7 +153,10 @@ fn extra(extra: ApiExtra) -> Extra {
 }
 
 fn api_extra(extra: &Extra) -> ApiExtra {
-    extra.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    extra
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
 }
 
 fn condition(condition: ApiCondition) -> (Arc<str>, Condition) {
@@ -161,7 +179,10 @@ pub fn status_json(kind: PoolKind, status: &PoolStatus, namespace: &Name) -> Val
                 extra: ApiExtra::new(),
             });
             let workers = workers.collect();
-            serde_json::to_value(ConcurrencyLimitStatus { ledger: api::<SlotCount>(status, namespace), workers })
+            serde_json::to_value(ConcurrencyLimitStatus {
+                ledger: api::<SlotCount>(status, namespace),
+                workers,
+            })
         }
         PoolKind::Lock => serde_json::to_value(api::<LockHold>(status, namespace)),
     };
@@ -187,8 +208,16 @@ fn api<A: AmountWire>(status: &PoolStatus, namespace: &Name) -> LedgerStatus<A> 
         schema: i32::try_from(status.schema).unwrap_or(i32::MAX),
         observed_generation: Some(status.observed_generation),
         last_token: i64::try_from(status.last_token.0).unwrap_or(i64::MAX),
-        batch: status.batch.as_ref().map(Batch::to_string).unwrap_or_default(),
-        previous_batch: status.previous_batch.as_ref().map(Batch::to_string).unwrap_or_default(),
+        batch: status
+            .batch
+            .as_ref()
+            .map(Batch::to_string)
+            .unwrap_or_default(),
+        previous_batch: status
+            .previous_batch
+            .as_ref()
+            .map(Batch::to_string)
+            .unwrap_or_default(),
         in_use: i32::try_from(status.in_use).unwrap_or(i32::MAX),
         waiting: i32::try_from(status.waiting).unwrap_or(i32::MAX),
         leases: status.leases.iter().map(lease).collect(),
@@ -213,8 +242,15 @@ fn conditions(conditions: &BTreeMap<Arc<str>, Condition>) -> Vec<ApiCondition> {
 }
 
 /// A write conditional on uid, generation and batch instead of the version, as a JSON patch.
-pub fn status_patch(write: &StatusWrite, generation: i64, batch: Option<&Batch>) -> Vec<PatchOperation> {
-    let test = |path: &str, value: Value| PatchOperation::Test { path: path.to_owned(), value };
+pub fn status_patch(
+    write: &StatusWrite,
+    generation: i64,
+    batch: Option<&Batch>,
+) -> Vec<PatchOperation> {
+    let test = |path: &str, value: Value| PatchOperation::Test {
+        path: path.to_owned(),
+        value,
+    };
     let status = status_json(write.pool.kind, &write.status, &write.pool.namespace);
     let mut operations = vec![
         test("/metadata/uid", json!(write.uid.as_str())),
@@ -223,7 +259,10 @@ pub fn status_patch(write: &StatusWrite, generation: i64, batch: Option<&Batch>)
     if let Some(batch) = batch {
         operations.push(test("/status/batch", json!(batch.as_str())));
     }
-    operations.push(PatchOperation::Add { path: "/status".to_owned(), value: status });
+    operations.push(PatchOperation::Add {
+        path: "/status".to_owned(),
+        value: status,
+    });
     operations
 }
 
@@ -243,13 +282,20 @@ mod tests {
                             "observedGeneration": 2, "lastTransitionTime": "2026-11-21T10:00:00Z"}],
         });
         let status = read(PoolKind::Limit, value.clone(), &"ns".into()).unwrap();
-        assert_eq!(status.leases.first().map(|it| it.amount), Some(Amount::Slots(2)));
+        assert_eq!(
+            status.leases.first().map(|it| it.amount),
+            Some(Amount::Slots(2))
+        );
         assert_eq!(status_json(PoolKind::Limit, &status, &"ns".into()), value);
     }
 
     #[test]
     fn nonsense_is_a_sentence() {
         let bad = json!({"leases": [{"uid": "u"}]});
-        assert!(read(PoolKind::Lock, bad, &"ns".into()).unwrap_err().contains("missing field"));
+        assert!(
+            read(PoolKind::Lock, bad, &"ns".into())
+                .unwrap_err()
+                .contains("missing field")
+        );
     }
 }

@@ -29,7 +29,9 @@ impl Checker {
         while let Some(change) = server.log.get(self.read) {
             self.read += 1;
             match change {
-                Change::Pool { key, now, before } => self.pool(key, now.as_ref(), before.as_ref())?,
+                Change::Pool { key, now, before } => {
+                    self.pool(key, now.as_ref(), before.as_ref())?
+                }
                 Change::Pod { now, before } => self.pod(now.as_ref(), before.as_ref())?,
             }
         }
@@ -51,7 +53,12 @@ impl Checker {
             .filter(|it| it.uid == now.uid)
             .and_then(|it| it.status.read().cloned())
             .unwrap_or_default();
-        let sum = |leases: &[Lease]| leases.iter().map(|it| u128::from(it.amount.units())).sum::<u128>();
+        let sum = |leases: &[Lease]| {
+            leases
+                .iter()
+                .map(|it| u128::from(it.amount.units()))
+                .sum::<u128>()
+        };
         let capacity = now.spec.read().map_or(0, |spec| u128::from(spec.capacity));
         if new != old {
             let grew = sum(&new.leases) > sum(&old.leases);
@@ -61,7 +68,9 @@ impl Checker {
         }
         let last = self.last_tokens.entry(key.clone()).or_default();
         for lease in &new.leases {
-            let known = old.entries().any(|it| it.uid == lease.uid && it.token == lease.token);
+            let known = old
+                .entries()
+                .any(|it| it.uid == lease.uid && it.token == lease.token);
             let revealed = self.revealed.contains(&lease.uid);
             if known {
             } else if revealed {
@@ -78,11 +87,13 @@ impl Checker {
             let kept = new.entries().any(|it| it.uid == lease.uid);
             let pod = self.pods.get(&lease.uid);
             let runs = pod.is_some_and(|pod| {
-                pod.is_revealed() && pod.progress.phase == PodPhase::Live && !now.released.contains(&pod.uid)
+                pod.is_revealed()
+                    && pod.progress.phase == PodPhase::Live
+                    && !now.released.contains(&pod.uid)
             });
-            let named = pod.and_then(|pod| pod.granted.as_ref()).is_some_and(|granted| {
-                granted.leases.iter().any(|it| it.pool == *key)
-            });
+            let named = pod
+                .and_then(|pod| pod.granted.as_ref())
+                .is_some_and(|granted| granted.leases.iter().any(|it| it.pool == *key));
             if !kept && runs && named {
                 return Err(format!("4: {key} drops {lease:?} of a running pod"));
             }
@@ -91,7 +102,11 @@ impl Checker {
         Ok(())
     }
 
-    fn pod(&mut self, now: Option<&RequestView>, before: Option<&RequestView>) -> Result<(), String> {
+    fn pod(
+        &mut self,
+        now: Option<&RequestView>,
+        before: Option<&RequestView>,
+    ) -> Result<(), String> {
         let Some(now) = now else {
             if let Some(before) = before {
                 self.pods.remove(&before.uid);
@@ -109,7 +124,9 @@ impl Checker {
         if !was_gated || !now.is_revealed() {
             return Ok(());
         }
-        let Some(granted) = &now.granted else { return Ok(()) };
+        let Some(granted) = &now.granted else {
+            return Ok(());
+        };
         self.reveals += 1;
         self.all_or_nothing(now, granted)?;
         for lease in granted.leases.iter() {
@@ -119,13 +136,17 @@ impl Checker {
     }
 
     fn all_or_nothing(&self, pod: &RequestView, granted: &Granted) -> Result<(), String> {
-        let Ask::Wants(wants) = &pod.ask else { return Err(format!("3: {pod:?} was revealed")) };
+        let Ask::Wants(wants) = &pod.ask else {
+            return Err(format!("3: {pod:?} was revealed"));
+        };
         for mention in wants.mentions.iter() {
             let pool = self.pools.get(&mention.pool);
             let status = pool.and_then(|pool| pool.status.read());
             let spec = pool.and_then(|pool| pool.spec.read());
             let counted = status.is_some_and(|status| {
-                status.entries().any(|it| it.uid == pod.uid && it.attempt == granted.attempt)
+                status
+                    .entries()
+                    .any(|it| it.uid == pod.uid && it.attempt == granted.attempt)
             });
             let open = spec.is_some_and(|spec| spec.mode == Mode::Disabled)
                 && status.is_some_and(|status| status.open);
@@ -134,7 +155,10 @@ impl Checker {
             let unfenced = status.is_some_and(|status| !status.fenced);
             let gone = pool.is_none();
             if !(counted || open || absent || unfenced || gone) {
-                return Err(format!("3: {} was revealed without {}", pod.name, mention.pool));
+                return Err(format!(
+                    "3: {} was revealed without {}",
+                    pod.name, mention.pool
+                ));
             }
         }
         Ok(())
@@ -142,10 +166,18 @@ impl Checker {
 
     /// What runs under a key, if all of it is governed by the present incarnation, fits.
     fn physical(&self, key: &PoolKey, newcomer: &RequestView) -> Result<(), String> {
-        let Some(pool) = self.pools.get(key) else { return Ok(()) };
-        let Some(spec) = pool.spec.read() else { return Ok(()) };
+        let Some(pool) = self.pools.get(key) else {
+            return Ok(());
+        };
+        let Some(spec) = pool.spec.read() else {
+            return Ok(());
+        };
         let newest = newcomer.granted.as_ref().and_then(|granted| {
-            granted.leases.iter().find(|it| it.pool == *key).map(|it| it.pool_uid.clone())
+            granted
+                .leases
+                .iter()
+                .find(|it| it.pool == *key)
+                .map(|it| it.pool_uid.clone())
         });
         let governed = newest.as_ref() == Some(&pool.uid)
             && pool.status.read().is_some_and(|status| status.fenced)
@@ -155,7 +187,11 @@ impl Checker {
         }
         let lease_of = |pod: &RequestView| {
             let granted = pod.granted.as_ref()?;
-            granted.leases.iter().find(|it| it.pool == *key).map(|it| it.amount.units())
+            granted
+                .leases
+                .iter()
+                .find(|it| it.pool == *key)
+                .map(|it| it.amount.units())
         };
         let running: u64 = self
             .pods
@@ -166,7 +202,10 @@ impl Checker {
         let entries = pool.status.read().map_or(0, PoolStatus::units);
         if running > spec.capacity && running > entries {
             let name = &newcomer.name;
-            return Err(format!("physical: {key} runs {running} of {} with {name}", spec.capacity));
+            return Err(format!(
+                "physical: {key} runs {running} of {} with {name}",
+                spec.capacity
+            ));
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::*;
 mod check;
 mod random;
 mod server;
+mod story;
 mod world;
 
 /// A limit's spec with so many slots and the API's defaults.
@@ -14,9 +15,13 @@ pub(crate) fn limit_spec(slots: u64) -> PoolSpec {
     PoolSpec {
         capacity: slots,
         mode: Mode::Active,
-        order: Order::Backfill { reserve_after: Span::seconds(60) },
+        order: Order::Backfill {
+            reserve_after: Span::seconds(60),
+        },
         admits: Admits::Same,
-        release: ReleasePolicy::Presumed { settle: Span::seconds(10) },
+        release: ReleasePolicy::Presumed {
+            settle: Span::seconds(10),
+        },
         family: None,
     }
 }
@@ -30,7 +35,11 @@ pub(crate) fn pod(name: &str, slots: &str) -> RequestView {
             let (key, amount) = entry.trim().split_once('=').unwrap_or((entry.trim(), "1"));
             let name = key.replace(':', "--");
             Mention {
-                pool: PoolKey { kind: PoolKind::Limit, namespace: "ns".into(), name: name.into() },
+                pool: PoolKey {
+                    kind: PoolKind::Limit,
+                    namespace: "ns".into(),
+                    name: name.into(),
+                },
                 amount: Amount::Slots(amount.parse().unwrap()),
             }
         })
@@ -48,11 +57,17 @@ pub(crate) fn pod(name: &str, slots: &str) -> RequestView {
             timeout: None,
             fail_on_timeout: false,
         }),
-        text: Arc::new(RequestText { slots: Some(slots.into()), ..Default::default() }),
+        text: Arc::new(RequestText {
+            slots: Some(slots.into()),
+            ..Default::default()
+        }),
         labels: Arc::new(BTreeMap::new()),
         managed: true,
         attempt: Some(Attempt::Number(0)),
-        gates: Gates { ours: Some(0), others: false },
+        gates: Gates {
+            ours: Some(0),
+            others: false,
+        },
         granted: None,
         deleting: false,
         finalizers: Arc::new([]),
@@ -64,5 +79,9 @@ pub(crate) fn pod(name: &str, slots: &str) -> RequestView {
 
 /// A lock in namespace `ns`.
 pub(crate) fn lock(name: &str) -> PoolKey {
-    PoolKey { kind: PoolKind::Lock, namespace: "ns".into(), name: name.into() }
+    PoolKey {
+        kind: PoolKind::Lock,
+        namespace: "ns".into(),
+        name: name.into(),
+    }
 }

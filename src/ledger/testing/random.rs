@@ -32,7 +32,13 @@ fn run(seed: u64) -> Reached {
     for (name, slots) in [("gpu", 2), ("db", 1), ("net", 3)] {
         world.server.create_pool(limit(name), limit_spec(slots));
     }
-    world.server.create_pool(lock("deploy"), PoolSpec { capacity: LOCK_UNITS, ..limit_spec(1) });
+    world.server.create_pool(
+        lock("deploy"),
+        PoolSpec {
+            capacity: LOCK_UNITS,
+            ..limit_spec(1)
+        },
+    );
     let mut pods = 0;
     for step in 0..STEPS {
         if step < STEPS * 3 / 4 && world.dice.one_in(14) {
@@ -50,7 +56,10 @@ fn run(seed: u64) -> Reached {
             world.advance(pause);
         }
         checker.check(&world.server).unwrap_or_else(|wrong| {
-            panic!("seed {seed} step {step}: {wrong}\n{}", world.server.story(40))
+            panic!(
+                "seed {seed} step {step}: {wrong}\n{}",
+                world.server.story(40)
+            )
         });
     }
     heal(seed, &mut world, &mut checker);
@@ -83,19 +92,34 @@ fn heal(seed: u64, world: &mut World, checker: &mut Checker) {
         }
     }
     if !world.server.pools.contains_key(&lock("deploy")) {
-        world.server.create_pool(lock("deploy"), PoolSpec { capacity: LOCK_UNITS, ..limit_spec(1) });
+        world.server.create_pool(
+            lock("deploy"),
+            PoolSpec {
+                capacity: LOCK_UNITS,
+                ..limit_spec(1)
+            },
+        );
     }
     for _ in 0..120 {
         world.settle(20);
-        checker.check(&world.server).unwrap_or_else(|wrong| panic!("seed {seed} healing: {wrong}"));
+        checker
+            .check(&world.server)
+            .unwrap_or_else(|wrong| panic!("seed {seed} healing: {wrong}"));
         let uids: Vec<Uid> = world.server.pods.keys().cloned().collect();
         for uid in uids {
-            let Some(view) = world.server.pods.get(&uid).cloned() else { continue };
+            let Some(view) = world.server.pods.get(&uid).cloned() else {
+                continue;
+            };
             if view.is_revealed() {
                 end_pod(world, view);
             }
         }
-        if world.server.pods.values().all(|pod| pod.progress.phase == PodPhase::Terminal) {
+        if world
+            .server
+            .pods
+            .values()
+            .all(|pod| pod.progress.phase == PodPhase::Terminal)
+        {
             break;
         }
     }
@@ -106,21 +130,42 @@ fn heal(seed: u64, world: &mut World, checker: &mut Checker) {
         .values()
         .filter(|pod| !pod.is_revealed())
         .map(|pod| {
-            let states: Vec<_> =
-                world.controllers.iter().map(|it| it.ledger.request_state(&pod.uid)).collect();
+            let states: Vec<_> = world
+                .controllers
+                .iter()
+                .map(|it| it.ledger.request_state(&pod.uid))
+                .collect();
             format!("{} {:?} {:?} {states:?}", pod.name, pod.ask, pod.text)
         })
         .collect();
-    assert!(stuck.is_empty(), "seed {seed}: never granted: {stuck:#?}\n{:#?}", world.server.pools);
+    assert!(
+        stuck.is_empty(),
+        "seed {seed}: never granted: {stuck:#?}\n{:#?}",
+        world.server.pools
+    );
     for pool in world.server.pools.values() {
         let held = pool.status.read().map_or(0, PoolStatus::units);
         let of = |it: &super::world::Controller| {
-            let uids: Vec<Uid> = pool.status.read().into_iter().flat_map(PoolStatus::entries).map(|it| it.uid.clone()).collect();
-            let requests: Vec<_> = uids.iter().map(|uid| (it.ledger.requests.get(uid), it.ledger.strangers.get(uid))).collect();
+            let uids: Vec<Uid> = pool
+                .status
+                .read()
+                .into_iter()
+                .flat_map(PoolStatus::entries)
+                .map(|it| it.uid.clone())
+                .collect();
+            let requests: Vec<_> = uids
+                .iter()
+                .map(|uid| (it.ledger.requests.get(uid), it.ledger.strangers.get(uid)))
+                .collect();
             format!("{requests:?} {:?}", it.ledger.pools.get(&pool.key))
         };
         let known: Vec<String> = world.controllers.iter().map(of).collect();
-        assert_eq!(held, 0, "seed {seed}: leases stay:\n{}\n{known:#?}", world.server.story(30));
+        assert_eq!(
+            held,
+            0,
+            "seed {seed}: leases stay:\n{}\n{known:#?}",
+            world.server.story(30)
+        );
     }
 }
 
@@ -149,7 +194,9 @@ fn kubelet_acts(world: &mut World) {
         return;
     }
     let at = world.dice.roll(running.len() as u64) as usize;
-    let Some(mut view) = running.into_iter().nth(at) else { return };
+    let Some(mut view) = running.into_iter().nth(at) else {
+        return;
+    };
     if view.node.is_none() {
         view.node = Some("node-1".into());
         view.progress.containers = Containers::SomeNotTerminated;
@@ -160,8 +207,13 @@ fn kubelet_acts(world: &mut World) {
 }
 
 fn user_acts(world: &mut World, pods: &mut u64) {
-    let gated: Vec<RequestView> =
-        world.server.pods.values().filter(|pod| !pod.is_revealed()).cloned().collect();
+    let gated: Vec<RequestView> = world
+        .server
+        .pods
+        .values()
+        .filter(|pod| !pod.is_revealed())
+        .cloned()
+        .collect();
     let pick = world.dice.roll(gated.len().max(1) as u64) as usize;
     let chosen = gated.into_iter().nth(pick);
     let names = ["gpu", "db", "net"];
@@ -210,17 +262,32 @@ fn user_acts(world: &mut World, pods: &mut u64) {
 
 fn create_pod(world: &mut World, pods: &mut u64) {
     *pods += 1;
-    let asks = ["gpu=1", "gpu=2", "db=1", "gpu=1,db=1", "net=3", "db=1,net=1", "net=1"];
+    let asks = [
+        "gpu=1",
+        "gpu=2",
+        "db=1",
+        "gpu=1,db=1",
+        "net=3",
+        "db=1,net=1",
+        "net=1",
+    ];
     let slots = asks[world.dice.roll(asks.len() as u64) as usize];
     let mut view = pod(&format!("pod-{pods}"), slots);
     view.arrival = world.server.clock;
     view.priority = world.dice.roll(3) as i32;
     if let Ask::Wants(wants) = &mut view.ask {
         wants.ignore_missing = world.dice.one_in(6);
-        let amount = if world.dice.one_in(2) { Amount::Shared } else { Amount::Exclusive };
+        let amount = if world.dice.one_in(2) {
+            Amount::Shared
+        } else {
+            Amount::Exclusive
+        };
         if world.dice.one_in(4) {
             let mut mentions = wants.mentions.to_vec();
-            mentions.push(Mention { pool: lock("deploy"), amount });
+            mentions.push(Mention {
+                pool: lock("deploy"),
+                amount,
+            });
             wants.mentions = mentions.into();
         }
     }
@@ -233,13 +300,21 @@ fn edit(world: &mut World, mut view: RequestView) {
     let slots = asks[world.dice.roll(asks.len() as u64) as usize];
     let fresh = pod("x", slots);
     view.ask = fresh.ask;
-    view.text =
-        Arc::new(RequestText { slots: Some(slots.into()), attempt: view.text.attempt.clone(), ..Default::default() });
+    view.text = Arc::new(RequestText {
+        slots: Some(slots.into()),
+        attempt: view.text.attempt.clone(),
+        ..Default::default()
+    });
     world.server.put_pod(view);
 }
 
 fn unlabel(world: &mut World) {
-    let running = world.server.pods.values().find(|pod| pod.is_revealed() && pod.managed).cloned();
+    let running = world
+        .server
+        .pods
+        .values()
+        .find(|pod| pod.is_revealed() && pod.managed)
+        .cloned();
     if let Some(mut view) = running {
         view.managed = false;
         world.server.put_pod(view);
@@ -247,7 +322,12 @@ fn unlabel(world: &mut World) {
 }
 
 fn force_delete(world: &mut World) {
-    let running = world.server.pods.values().find(|pod| pod.is_revealed()).map(|pod| pod.uid.clone());
+    let running = world
+        .server
+        .pods
+        .values()
+        .find(|pod| pod.is_revealed())
+        .map(|pod| pod.uid.clone());
     if let Some(uid) = running {
         world.server.delete_pod(&uid);
     }
@@ -266,7 +346,10 @@ fn random_histories_break_no_invariant_and_heal() {
         run(seed.parse().unwrap());
         return;
     }
-    let seeds: u64 = std::env::var("SLUICE_SEEDS").ok().and_then(|it| it.parse().ok()).unwrap_or(150);
+    let seeds: u64 = std::env::var("SLUICE_SEEDS")
+        .ok()
+        .and_then(|it| it.parse().ok())
+        .unwrap_or(150);
     let mut total = BTreeMap::new();
     for seed in 0..seeds {
         let reached = run(seed);
@@ -283,6 +366,9 @@ fn random_histories_break_no_invariant_and_heal() {
     }
     println!("{seeds} seeds: {total:?}");
     for (what, count) in &total {
-        assert!(*count > 20, "{what} happened {count} times in {seeds} seeds: the world is too tame");
+        assert!(
+            *count > 20,
+            "{what} happened {count} times in {seeds} seeds: the world is too tame"
+        );
     }
 }

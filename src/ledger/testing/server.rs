@@ -11,8 +11,15 @@ use super::super::*;
 /// One change, as the server made it.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    Pool { key: PoolKey, now: Option<PoolObject>, before: Option<PoolObject> },
-    Pod { now: Option<RequestView>, before: Option<RequestView> },
+    Pool {
+        key: PoolKey,
+        now: Option<PoolObject>,
+        before: Option<PoolObject>,
+    },
+    Pod {
+        now: Option<RequestView>,
+        before: Option<RequestView>,
+    },
 }
 
 /// The server's state.
@@ -29,7 +36,11 @@ pub(crate) struct Server {
 }
 
 pub(crate) fn limit(name: &str) -> PoolKey {
-    PoolKey { kind: PoolKind::Limit, namespace: "ns".into(), name: name.into() }
+    PoolKey {
+        kind: PoolKind::Limit,
+        namespace: "ns".into(),
+        name: name.into(),
+    }
 }
 
 impl Server {
@@ -47,14 +58,21 @@ impl Server {
         object.version = self.next_version();
         let before = self.pools.insert(object.key.clone(), object.clone());
         let key = object.key.clone();
-        self.log.push(Change::Pool { key, now: Some(object.clone()), before });
+        self.log.push(Change::Pool {
+            key,
+            now: Some(object.clone()),
+            before,
+        });
         object
     }
 
     pub(crate) fn put_pod(&mut self, mut view: RequestView) -> RequestView {
         view.version = self.next_version();
         let before = self.pods.insert(view.uid.clone(), view.clone());
-        self.log.push(Change::Pod { now: Some(view.clone()), before });
+        self.log.push(Change::Pod {
+            now: Some(view.clone()),
+            before,
+        });
         view
     }
 
@@ -77,12 +95,18 @@ impl Server {
     pub(crate) fn delete_pool(&mut self, key: &PoolKey) -> Option<PoolObject> {
         let mut last = self.pools.remove(key)?;
         last.version = self.next_version();
-        self.log.push(Change::Pool { key: key.clone(), now: None, before: Some(last.clone()) });
+        self.log.push(Change::Pool {
+            key: key.clone(),
+            now: None,
+            before: Some(last.clone()),
+        });
         Some(last)
     }
 
     pub(crate) fn edit_spec(&mut self, key: &PoolKey, edit: impl FnOnce(&mut PoolSpec)) {
-        let Some(mut object) = self.pools.get(key).cloned() else { return };
+        let Some(mut object) = self.pools.get(key).cloned() else {
+            return;
+        };
         if let Part::Read(spec) = &mut object.spec {
             edit(spec);
         }
@@ -93,18 +117,27 @@ impl Server {
     pub(crate) fn delete_pod(&mut self, uid: &Uid) -> Option<RequestView> {
         let mut last = self.pods.remove(uid)?;
         last.version = self.next_version();
-        self.log.push(Change::Pod { now: None, before: Some(last.clone()) });
+        self.log.push(Change::Pod {
+            now: None,
+            before: Some(last.clone()),
+        });
         Some(last)
     }
 
     /// The last changes, a line each.
     pub(crate) fn story(&self, most: usize) -> String {
         let line = |change: &Change| match change {
-            Change::Pool { key, now: Some(now), .. } => {
+            Change::Pool {
+                key,
+                now: Some(now),
+                ..
+            } => {
                 let status = now.status.read().cloned().unwrap_or_default();
                 let names = |leases: &[Lease]| {
-                    let names: Vec<String> =
-                        leases.iter().map(|it| format!("{}@{}", it.name, it.attempt)).collect();
+                    let names: Vec<String> = leases
+                        .iter()
+                        .map(|it| format!("{}@{}", it.name, it.attempt))
+                        .collect();
                     names.join(" ")
                 };
                 format!(
@@ -117,7 +150,11 @@ impl Server {
                     status.fenced,
                     status.open,
                     status.batch,
-                    status.conditions.values().map(|it| (&it.reason, it.since.0, it.generation)).collect::<Vec<_>>()
+                    status
+                        .conditions
+                        .values()
+                        .map(|it| (&it.reason, it.since.0, it.generation))
+                        .collect::<Vec<_>>()
                 )
             }
             Change::Pool { key, now: None, .. } => format!("{key} deleted"),
@@ -130,15 +167,24 @@ impl Server {
                 pod.progress.phase,
                 pod.granted.is_some()
             ),
-            Change::Pod { before, .. } => format!("pod {:?} deleted", before.as_ref().map(|it| &it.name)),
+            Change::Pod { before, .. } => {
+                format!("pod {:?} deleted", before.as_ref().map(|it| &it.name))
+            }
         };
         let skip = self.log.len().saturating_sub(most);
-        self.log.iter().skip(skip).map(line).collect::<Vec<_>>().join("\n")
+        self.log
+            .iter()
+            .skip(skip)
+            .map(line)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// PUT of a status.
     pub(crate) fn write_status(&mut self, write: &StatusWrite) -> WriteOutcome {
-        let Some(object) = self.pools.get(&write.pool).cloned() else { return WriteOutcome::NotFound };
+        let Some(object) = self.pools.get(&write.pool).cloned() else {
+            return WriteOutcome::NotFound;
+        };
         let status = object.status.read().cloned().unwrap_or_default();
         let current = match &write.guard {
             Guard::Version(version) => object.version == *version,
@@ -154,25 +200,39 @@ impl Server {
         {
             return WriteOutcome::Invalid(rule.to_owned());
         }
-        let next = PoolObject { status: Part::Read(write.status.clone()), ..object };
+        let next = PoolObject {
+            status: Part::Read(write.status.clone()),
+            ..object
+        };
         WriteOutcome::Applied(Box::new(self.put_pool(next)))
     }
 
     /// JSON patch of a pod.
     pub(crate) fn patch(&mut self, patch: &PodPatch) -> PatchOutcome {
-        let Some(pod) = self.pods.get(&patch.uid).cloned() else { return PatchOutcome::Gone };
+        let Some(pod) = self.pods.get(&patch.uid).cloned() else {
+            return PatchOutcome::Gone;
+        };
         let mut next = pod.clone();
         let refused = || PatchOutcome::Refused("a test of the patch failed".to_owned());
         match &patch.action {
             PodAction::Reveal(reveal) => {
-                let labels = reveal.labels.iter().all(|(label, value)| pod.labels.get(label) == value.as_ref());
-                let alone = pod.gates == Gates { ours: Some(0), others: false };
+                let labels = reveal
+                    .labels
+                    .iter()
+                    .all(|(label, value)| pod.labels.get(label) == value.as_ref());
+                let alone = pod.gates
+                    == Gates {
+                        ours: Some(0),
+                        others: false,
+                    };
                 if pod.text != reveal.text || !labels || !alone {
                     return refused();
                 }
                 next.gates.ours = None;
-                next.granted =
-                    Some(Granted { attempt: reveal.attempt, leases: reveal.leases.clone().into() });
+                next.granted = Some(Granted {
+                    attempt: reveal.attempt,
+                    leases: reveal.leases.clone().into(),
+                });
                 next.finalizer |= reveal.finalizers.is_some();
             }
             PodAction::Bump { from, gate, to } => {
@@ -200,23 +260,43 @@ impl Server {
                     return ChildOutcome::Doubtful("already exists".to_owned());
                 }
                 let mut object = self.create_pool(pool.clone(), spec.clone());
-                object.owner = Some(Owner { uid: family.uid.clone(), generation: family.generation });
+                object.owner = Some(Owner {
+                    uid: family.uid.clone(),
+                    generation: family.generation,
+                });
                 ChildOutcome::Written(Box::new(self.put_pool(object)))
             }
-            ChildWrite::Update { pool, uid, version, family, spec } => {
+            ChildWrite::Update {
+                pool,
+                uid,
+                version,
+                family,
+                spec,
+            } => {
                 let Some(object) = self.pools.get(pool).cloned() else {
                     return ChildOutcome::Doubtful("not found".to_owned());
                 };
                 if object.uid != *uid || object.version != *version {
                     return ChildOutcome::Doubtful("conflict".to_owned());
                 }
-                let owner = Some(Owner { uid: family.uid.clone(), generation: family.generation });
+                let owner = Some(Owner {
+                    uid: family.uid.clone(),
+                    generation: family.generation,
+                });
                 let generation = object.generation + 1;
                 let spec = Part::Read(spec.clone());
-                ChildOutcome::Written(Box::new(self.put_pool(PoolObject { owner, generation, spec, ..object })))
+                ChildOutcome::Written(Box::new(self.put_pool(PoolObject {
+                    owner,
+                    generation,
+                    spec,
+                    ..object
+                })))
             }
             ChildWrite::Delete { pool, uid, version } => {
-                let same = self.pools.get(pool).is_some_and(|it| it.uid == *uid && it.version == *version);
+                let same = self
+                    .pools
+                    .get(pool)
+                    .is_some_and(|it| it.uid == *uid && it.version == *version);
                 if !same {
                     return ChildOutcome::Doubtful("conflict".to_owned());
                 }
@@ -228,15 +308,26 @@ impl Server {
 }
 
 pub(crate) fn set_attempt(view: &mut RequestView, to: Attempt) {
-    let text = RequestText { attempt: Some(to.to_string().into()), ..(*view.text).clone() };
+    let text = RequestText {
+        attempt: Some(to.to_string().into()),
+        ..(*view.text).clone()
+    };
     view.text = Arc::new(text);
     view.attempt = Some(to);
 }
 
 /// The CRD's rules, a second time.
 fn rules(object: &PoolObject, old: &PoolStatus, new: &PoolStatus) -> Result<(), &'static str> {
-    let sum = |leases: &[Lease]| leases.iter().map(|lease| u128::from(lease.amount.units())).sum::<u128>();
-    let capacity = object.spec.read().map_or(0, |spec| u128::from(spec.capacity));
+    let sum = |leases: &[Lease]| {
+        leases
+            .iter()
+            .map(|lease| u128::from(lease.amount.units()))
+            .sum::<u128>()
+    };
+    let capacity = object
+        .spec
+        .read()
+        .map_or(0, |spec| u128::from(spec.capacity));
     let fits = sum(&new.leases) + sum(&new.adopted) <= capacity;
     let grants_nothing = new.last_token == old.last_token && sum(&new.leases) <= sum(&old.leases);
     if !fits && !new.leases.is_empty() && !grants_nothing {

@@ -53,19 +53,29 @@ pub(crate) struct World {
     /// One in so many messages meets a fault; 0: none.
     pub(crate) faults: u64,
     pub(crate) told: Vec<String>,
+    /// The next write is applied, and its answer lost.
+    pub(crate) lose_next: bool,
+    /// The next patch of a pod is denied by somebody's policy.
+    pub(crate) deny_next: bool,
     starts: u64,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, faults: u64, controllers: usize) -> Self {
         let mut world = Self {
-            server: Server { clock: Micros(1_000_000_000_000), rules: true, ..Server::default() },
+            server: Server {
+                clock: Micros(1_000_000_000_000),
+                rules: true,
+                ..Server::default()
+            },
             controllers: Vec::new(),
             tick: 1,
             dice: Dice(seed),
             seed,
             faults,
             told: Vec::new(),
+            lose_next: false,
+            deny_next: false,
             starts: 0,
         };
         for _ in 0..controllers {
@@ -76,28 +86,61 @@ impl World {
     }
 
     fn now(&self) -> Now {
-        Now { tick: Tick(self.tick), server: self.server.clock }
+        Now {
+            tick: Tick(self.tick),
+            server: self.server.clock,
+        }
     }
 
     /// A controller starts: it lists, and begins.
     pub(crate) fn start(&mut self) -> Controller {
         self.starts += 1;
         let process = format!("p{}", self.starts).as_str().into();
-        let mut ledger = Ledger::new(Options { process, events: true });
+        let mut ledger = Ledger::new(Options {
+            process,
+            events: true,
+        });
         let now = self.now();
         let objects: Vec<PoolObject> = self.server.pools.values().cloned().collect();
-        let (limits, locks) = objects.into_iter().partition(|it| it.key.kind == PoolKind::Limit);
-        ledger.handle(now, Command::PoolsListed { kind: PoolKind::Limit, scope: None, objects: limits });
-        ledger.handle(now, Command::PoolsListed { kind: PoolKind::Lock, scope: None, objects: locks });
+        let (limits, locks) = objects
+            .into_iter()
+            .partition(|it| it.key.kind == PoolKind::Limit);
+        ledger.handle(
+            now,
+            Command::PoolsListed {
+                kind: PoolKind::Limit,
+                scope: None,
+                objects: limits,
+            },
+        );
+        ledger.handle(
+            now,
+            Command::PoolsListed {
+                kind: PoolKind::Lock,
+                scope: None,
+                objects: locks,
+            },
+        );
         for pod in self.server.pods.values().filter(|pod| pod.managed) {
             ledger.handle(now, Command::RequestSeen(Box::new(pod.clone())));
         }
         let present: BTreeSet<Uid> = self.server.pods.keys().cloned().collect();
-        ledger.handle(now, Command::RequestsRelisted { scope: None, present });
+        ledger.handle(
+            now,
+            Command::RequestsRelisted {
+                scope: None,
+                present,
+            },
+        );
         ledger.handle(now, Command::Synced);
         let shown = self.server.log.len();
-        let mut controller =
-            Controller { ledger, shown, outbox: VecDeque::new(), inbox: VecDeque::new(), late: Vec::new() };
+        let mut controller = Controller {
+            ledger,
+            shown,
+            outbox: VecDeque::new(),
+            inbox: VecDeque::new(),
+            late: Vec::new(),
+        };
         collect(&mut controller, self.seed, &self.server);
         controller
     }
@@ -145,13 +188,22 @@ impl World {
     fn show(&mut self, index: usize) -> bool {
         let now = self.now();
         let controller = &mut self.controllers[index];
-        let Some(change) = self.server.log.get(controller.shown) else { return false };
+        let Some(change) = self.server.log.get(controller.shown) else {
+            return false;
+        };
         controller.shown += 1;
         let command = match change.clone() {
-            Change::Pool { now: Some(object), .. } => Some(Command::PoolSeen(Box::new(object))),
-            Change::Pool { before: Some(last), .. } => Some(Command::PoolDeleted(Box::new(last))),
+            Change::Pool {
+                now: Some(object), ..
+            } => Some(Command::PoolSeen(Box::new(object))),
+            Change::Pool {
+                before: Some(last), ..
+            } => Some(Command::PoolDeleted(Box::new(last))),
             Change::Pool { .. } => None,
-            Change::Pod { now: Some(pod), before } => {
+            Change::Pod {
+                now: Some(pod),
+                before,
+            } => {
                 let was = before.is_some_and(|before| before.managed);
                 match (was, pod.managed) {
                     (_, true) => Some(Command::RequestSeen(Box::new(pod))),
@@ -159,9 +211,9 @@ impl World {
                     (false, false) => None,
                 }
             }
-            Change::Pod { now: None, before } => {
-                before.filter(|it| it.managed).map(|last| Command::RequestVanished(Box::new(last)))
-            }
+            Change::Pod { now: None, before } => before
+                .filter(|it| it.managed)
+                .map(|last| Command::RequestVanished(Box::new(last))),
         };
         if let Some(command) = command {
             controller.ledger.handle(now, command);
@@ -183,10 +235,29 @@ impl World {
         if waiting == 0 {
             return false;
         }
-        let at = if self.faults == 0 { 0 } else { self.dice.roll(waiting.min(4)) as usize };
-        let Some(effect) = self.controllers[index].outbox.remove(at) else { return false };
-        let fault = if self.faults > 0 && self.dice.one_in(self.faults) { self.dice.roll(4) } else { 9 };
+        let at = if self.faults == 0 {
+            0
+        } else {
+            self.dice.roll(waiting.min(4)) as usize
+        };
+        let Some(effect) = self.controllers[index].outbox.remove(at) else {
+            return false;
+        };
+        let fault = if self.faults > 0 && self.dice.one_in(self.faults) {
+            self.dice.roll(4)
+        } else {
+            9
+        };
         let answer = match fault {
+            _ if self.lose_next && is_write(&effect) => {
+                self.lose_next = false;
+                self.apply(&effect);
+                unanswered(&effect)
+            }
+            _ if self.deny_next && matches!(effect, Effect::Patch(_)) => {
+                self.deny_next = false;
+                refused(&effect)
+            }
             0 => unanswered(&effect),
             1 => {
                 self.apply(&effect);
@@ -208,7 +279,9 @@ impl World {
     fn answer(&mut self, index: usize) -> bool {
         let now = self.now();
         let controller = &mut self.controllers[index];
-        let Some(command) = controller.inbox.pop_front() else { return false };
+        let Some(command) = controller.inbox.pop_front() else {
+            return false;
+        };
         controller.ledger.handle(now, command);
         collect(controller, self.seed, &self.server);
         true
@@ -220,36 +293,65 @@ impl World {
             Effect::WriteStatus(write) => {
                 let outcome = self.server.write_status(write);
                 let (pool, batch) = (write.pool.clone(), write.batch.clone());
-                vec![Command::StatusWritten { pool, batch, outcome }]
+                vec![Command::StatusWritten {
+                    pool,
+                    batch,
+                    outcome,
+                }]
             }
             Effect::ReadPool(key) => {
                 let found = match self.server.pools.get(key) {
                     Some(object) => Found::Present(Box::new(object.clone())),
                     None => Found::Absent,
                 };
-                vec![Command::PoolRead { pool: key.clone(), found }]
+                vec![Command::PoolRead {
+                    pool: key.clone(),
+                    found,
+                }]
             }
             Effect::Patch(patch) => {
                 let outcome = self.server.patch(patch);
-                vec![Command::RequestPatched { uid: patch.uid.clone(), patch: patch.kind(), outcome }]
+                vec![Command::RequestPatched {
+                    uid: patch.uid.clone(),
+                    patch: patch.kind(),
+                    outcome,
+                }]
             }
             Effect::ReadRequest { uid, .. } => {
                 let found = match self.server.pods.get(uid) {
                     Some(pod) => Found::Present(Box::new(pod.clone())),
                     None => Found::Absent,
                 };
-                vec![Command::RequestRead { uid: uid.clone(), found }]
+                vec![Command::RequestRead {
+                    uid: uid.clone(),
+                    found,
+                }]
             }
             Effect::ListRequests { ticket } => {
-                let listed = self.server.pods.values().filter(|pod| pod.managed).cloned().collect();
-                vec![Command::RequestsListed { ticket: *ticket, listed: Some(listed) }]
+                let listed = self
+                    .server
+                    .pods
+                    .values()
+                    .filter(|pod| pod.managed)
+                    .cloned()
+                    .collect();
+                vec![Command::RequestsListed {
+                    ticket: *ticket,
+                    listed: Some(listed),
+                }]
             }
             Effect::ReadNode(node) => {
-                vec![Command::NodeRead { node: node.clone(), out_of_service: Some(false) }]
+                vec![Command::NodeRead {
+                    node: node.clone(),
+                    out_of_service: Some(false),
+                }]
             }
             Effect::WriteChild(write) => {
                 let outcome = self.server.write_child(write);
-                vec![Command::ChildWritten { pool: write.pool().clone(), outcome }]
+                vec![Command::ChildWritten {
+                    pool: write.pool().clone(),
+                    outcome,
+                }]
             }
             Effect::Event(event) => {
                 self.told.push(format!("{} {}", event.reason, event.note));
@@ -268,7 +370,7 @@ impl World {
     }
 
     /// Moves messages until none is left; a conversation that does not end is a fault of ours.
-    fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         for _ in 0..STEPS_AT_ONCE_MAX {
             if !self.step() {
                 return;
@@ -283,22 +385,37 @@ fn collect(controller: &mut Controller, seed: u64, server: &Server) {
         controller.outbox.push_back(effect);
     }
     let findings = audit::audit(&controller.ledger);
-    assert!(findings.is_empty(), "seed {seed}: {findings:?}\n{}", server.story(40));
+    assert!(
+        findings.is_empty(),
+        "seed {seed}: {findings:?}\n{}",
+        server.story(40)
+    );
 }
 
 fn is_write(effect: &Effect) -> bool {
-    matches!(effect, Effect::WriteStatus(_) | Effect::Patch(_) | Effect::WriteChild(_))
+    matches!(
+        effect,
+        Effect::WriteStatus(_) | Effect::Patch(_) | Effect::WriteChild(_)
+    )
 }
 
 fn refused(effect: &Effect) -> Vec<Command> {
     match effect {
         Effect::WriteStatus(write) => {
             let (pool, batch) = (write.pool.clone(), write.batch.clone());
-            vec![Command::StatusWritten { pool, batch, outcome: WriteOutcome::Refused("429".to_owned()) }]
+            vec![Command::StatusWritten {
+                pool,
+                batch,
+                outcome: WriteOutcome::Refused("429".to_owned()),
+            }]
         }
         Effect::Patch(patch) => {
             let outcome = PatchOutcome::Refused("denied by a policy".to_owned());
-            vec![Command::RequestPatched { uid: patch.uid.clone(), patch: patch.kind(), outcome }]
+            vec![Command::RequestPatched {
+                uid: patch.uid.clone(),
+                patch: patch.kind(),
+                outcome,
+            }]
         }
         other => unanswered(other),
     }
@@ -309,27 +426,50 @@ fn unanswered(effect: &Effect) -> Vec<Command> {
     match effect {
         Effect::WriteStatus(write) => {
             let (pool, batch) = (write.pool.clone(), write.batch.clone());
-            vec![Command::StatusWritten { pool, batch, outcome: WriteOutcome::Unknown }]
+            vec![Command::StatusWritten {
+                pool,
+                batch,
+                outcome: WriteOutcome::Unknown,
+            }]
         }
         Effect::ReadPool(key) => {
-            vec![Command::PoolRead { pool: key.clone(), found: Found::Unknown }]
+            vec![Command::PoolRead {
+                pool: key.clone(),
+                found: Found::Unknown,
+            }]
         }
         Effect::Patch(patch) => {
             let outcome = PatchOutcome::Unknown;
-            vec![Command::RequestPatched { uid: patch.uid.clone(), patch: patch.kind(), outcome }]
+            vec![Command::RequestPatched {
+                uid: patch.uid.clone(),
+                patch: patch.kind(),
+                outcome,
+            }]
         }
         Effect::ReadRequest { uid, .. } => {
-            vec![Command::RequestRead { uid: uid.clone(), found: Found::Unknown }]
+            vec![Command::RequestRead {
+                uid: uid.clone(),
+                found: Found::Unknown,
+            }]
         }
         Effect::ListRequests { ticket } => {
-            vec![Command::RequestsListed { ticket: *ticket, listed: None }]
+            vec![Command::RequestsListed {
+                ticket: *ticket,
+                listed: None,
+            }]
         }
         Effect::ReadNode(node) => {
-            vec![Command::NodeRead { node: node.clone(), out_of_service: None }]
+            vec![Command::NodeRead {
+                node: node.clone(),
+                out_of_service: None,
+            }]
         }
         Effect::WriteChild(write) => {
             let outcome = ChildOutcome::Doubtful("no answer".to_owned());
-            vec![Command::ChildWritten { pool: write.pool().clone(), outcome }]
+            vec![Command::ChildWritten {
+                pool: write.pool().clone(),
+                outcome,
+            }]
         }
         Effect::Event(_) => Vec::new(),
     }

@@ -1,0 +1,20 @@
+//! Everything that is tested against a real control plane, in one binary, so that its tests share one.
+//!
+//! | module | what it shows |
+//! |---|---|
+//! | [`crds`] | the rules in the CRDs, on the newest and the oldest server |
+//! | [`chart`], [`policies`] | the Helm chart and its admission policies |
+//! | [`scenarios`] | the controller, as its users drive it |
+//! | [`faults`] | the controller while everything around it fails |
+//!
+//! `scenarios` and `faults` run the real `sluice controller` as a process of its own, one for each test and only for the
+//! test's namespaces, through [`support`]. Each of their tests ends by `World::finish`, which re-proves the invariants
+//! from etcd's own history. Nothing waits for a time: everything waits for a condition, with a deadline.
+#![cfg(test)]
+
+mod chart;
+mod crds;
+mod faults;
+mod policies;
+mod scenarios;
+mod support;
