@@ -53,7 +53,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<()> {
-    println!("Starting a control plane; the first time on a machine it is built, which takes minutes.");
+    println!(
+        "Starting a control plane; the first time on a machine it is built, which takes minutes."
+    );
     let stage = Stage::set().await?;
     println!("Installing charts/sluice, and running its controller in this process.");
     stage.install_chart().await?;

@@ -102,20 +102,19 @@ fn legend() -> String {
         .join("  ")
 }
 
+/// Fits, with the bar, on a line of 80 columns.
 fn figures(row: &Row) -> String {
     let Row {
         slots,
         held,
         waiting,
-        running,
         succeeded,
         failed,
+        ..
     } = row;
     let failed = match failed {
         0 => String::new(),
         some => format!(", {some} failed"),
     };
-    format!(
-        "{held} of {slots} held: {running} running, {waiting:2} waiting, {succeeded:2} done{failed}"
-    )
+    format!("{held} of {slots} held, {waiting:2} waiting, {succeeded:2} done{failed}")
 }

@@ -92,7 +92,7 @@ where
         + DeserializeOwned
         + std::fmt::Debug,
 {
-    let api = Api::<K>::namespaced(stage.plane.client(), &stage.namespace);
+    let api = Api::<K>::namespaced(stage.client.clone(), &stage.namespace);
     Ok(api.list(&ListParams::default()).await?.items)
 }
 

@@ -6,8 +6,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::api::PostParams;
+use kube::{Api, Client};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use sluice::api::names;
@@ -28,6 +28,7 @@ const POLICY_PATIENCE: Duration = Duration::from_secs(60);
 /// A control plane, and the namespace of the pods.
 pub(super) struct Stage {
     pub(super) plane: ControlPlane,
+    pub(super) client: Client,
     pub(super) namespace: String,
     _nodes: FakeNodes,
 }
@@ -39,6 +40,7 @@ impl Stage {
         let nodes = FakeNodes::start(&plane, &NODES, NodeOptions::default()).await?;
         let namespace = plane.namespace("demo").await?;
         let stage = Self {
+            client: plane.client(),
             plane,
             namespace,
             _nodes: nodes,
@@ -87,7 +89,13 @@ impl Stage {
         self.kubectl(&["apply", "-n", &self.namespace, "-f", &path])
             .await?;
         let ready = ["wait", "--for=condition=Ready", "--timeout=60s"];
-        let which = ["-n", &self.namespace, "climit/gpu", "climit/build", "lock/deploy"];
+        let which = [
+            "-n",
+            &self.namespace,
+            "climit/gpu",
+            "climit/build",
+            "lock/deploy",
+        ];
         self.kubectl(&[&ready[..], &which[..]].concat()).await
     }
 
@@ -113,7 +121,7 @@ impl Stage {
             "metadata": {"generateName": "probe-", "annotations": {names::SLOTS: "gpu"}},
             "spec": {"containers": [{"name": "probe", "image": "none"}]},
         }))?;
-        let pods = Api::<Pod>::namespaced(self.plane.client(), &self.namespace);
+        let pods = Api::<Pod>::namespaced(self.client.clone(), &self.namespace);
         let dry_run = PostParams {
             dry_run: true,
             ..PostParams::default()

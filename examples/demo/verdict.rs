@@ -18,7 +18,7 @@ use super::stage::Stage;
 /// `before` is what the API server had counted before the first pod.
 pub(super) async fn reach(stage: &Stage, before: &BTreeMap<RequestKind, u64>) -> Result<String> {
     let requests = stage.plane.api_requests().await?;
-    let events = Api::<Event>::namespaced(stage.plane.client(), &stage.namespace)
+    let events = Api::<Event>::namespaced(stage.client.clone(), &stage.namespace)
         .list(&ListParams::default())
         .await?;
     let ours = |event: &&Event| event.reporting_controller.as_deref() == Some(names::REPORTER);
@@ -46,7 +46,10 @@ pub(super) async fn reach(stage: &Stage, before: &BTreeMap<RequestKind, u64>) ->
         }
         if pool.leases > 0 {
             let (name, most, grants) = (&place.name, pool.highest_running, pool.leases);
-            writeln!(text, "  {name:17} at most {most} of {capacity} running, {grants} grants")?;
+            writeln!(
+                text,
+                "  {name:17} at most {most} of {capacity} running, {grants} grants"
+            )?;
         }
     }
     let statuses = writes_of_sluice(&requests).saturating_sub(writes_of_sluice(before));

@@ -153,7 +153,10 @@ impl Granted {
     /// it holds anything of the kind.
     pub fn tokens(&self, kind: GrantedKind, pod_namespace: &str) -> Option<String> {
         // Token 0: let through uncounted while the limit was Disabled; there is nothing to fence with.
-        let of_kind = self.leases.iter().filter(|lease| lease.kind == kind && lease.token > 0);
+        let of_kind = self
+            .leases
+            .iter()
+            .filter(|lease| lease.kind == kind && lease.token > 0);
         let entries: Vec<String> = of_kind
             .map(|lease| match lease.namespace.as_str() {
                 own if own == pod_namespace => format!("{}={}", lease.key, lease.token),

@@ -21,6 +21,9 @@ use crate::ledger::{Command, Ledger, Micros, Now, Tick};
 /// Longest the driver sleeps: metrics are brought up to date at least this often.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// How often the gauges of pools are brought up to date: their cost grows with the number of limits.
+const MEASURE_EVERY: Duration = Duration::from_millis(500);
+
 /// What the driver works with.
 pub(super) struct Driver {
     pub(super) ledger: Ledger,
@@ -39,6 +42,7 @@ impl Driver {
     /// Runs until told to stop, then waits for the answers to what was sent.
     pub(super) async fn run(mut self) {
         let start = Instant::now();
+        let mut measured = start;
         let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
             let wake = start + self.next_wake(start);
@@ -64,7 +68,11 @@ impl Driver {
                 self.executor.start(effect);
             }
             self.check();
-            self.metrics.observe(&mut self.ledger);
+            self.metrics.count(&mut self.ledger);
+            if measured.elapsed() >= MEASURE_EVERY {
+                measured = Instant::now();
+                self.metrics.measure(&self.ledger);
+            }
         }
         info!("stopping: nothing more is decided, what was sent is waited for");
         // The answers have to find a listener, or whoever brings them would wait for ever.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::{debug, trace, warn};
 
 use super::config::{PATCHES_IN_FLIGHT, READS_IN_FLIGHT, STATUS_WRITES_IN_FLIGHT};
 use super::events::EventLane;
@@ -59,6 +59,7 @@ impl Executor {
     /// Starts an effect; its answer comes to the inbox. The ledger asks for at most one thing at a time
     /// for each pool and each request, so what waits here is bounded by what it follows.
     pub(super) fn start(&self, effect: Effect) {
+        trace!(?effect, "asked for");
         let lane = match &effect {
             Effect::Event(event) => {
                 self.events.offer(event);

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::stream::{BoxStream, StreamExt};
-use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
+use futures::stream::BoxStream;
+use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::translate::{self, PodWire};
 use super::transport::{
-    Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Regarding,
-    Transport, Watched,
+    Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Transport, Watched,
+};
+use super::wire::{
+    event_manifest, failure, is_out_of_service, namespace, path, pod_metadata, pool_kind, resource,
+    watched, watcher_config,
 };
 use crate::api::names;
 use crate::client::ServerClock;
@@ -27,9 +30,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest a list may take.
 const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Objects on one page of a list.
-const PAGE_SIZE: u32 = 500;
+pub(super) const PAGE_SIZE: u32 = 500;
 /// Longest a watch may be silent before it is begun anew, in seconds.
-const WATCH_TIMEOUT_SECONDS: u32 = 60;
+pub(super) const WATCH_TIMEOUT_SECONDS: u32 = 60;
 
 /// A real API server.
 #[derive(Clone)]
@@ -322,162 +325,6 @@ impl Transport for KubeTransport {
 
     fn server_micros(&self) -> u64 {
         self.clock.micros()
-    }
-}
-
-fn pod_metadata(object: PartialObjectMeta<DynamicObject>) -> PodMetadata {
-    let meta = object.metadata;
-    let annotations = meta.annotations.unwrap_or_default();
-    let labels = meta.labels.unwrap_or_default();
-    PodMetadata {
-        namespace: meta.namespace.unwrap_or_default().into(),
-        name: meta.name.unwrap_or_default().into(),
-        uid: meta.uid.unwrap_or_default().into(),
-        asks: annotations.contains_key(names::SLOTS) || annotations.contains_key(names::LOCKS),
-        managed: labels
-            .get(names::MANAGED)
-            .is_some_and(|value| value == names::MANAGED_VALUE),
-        labelled: !labels.is_empty(),
-        mirror: annotations.contains_key("kubernetes.io/config.mirror"),
-    }
-}
-
-fn event_manifest(event: &NewEvent, micros: u64) -> Value {
-    let (kind, api_version, name, uid) = match &event.regarding {
-        Regarding::Pod(name, uid) => ("Pod", "v1", name, uid),
-        Regarding::Pool(key, uid) => match key.kind {
-            PoolKind::Limit => ("ConcurrencyLimit", names::API_VERSION, &key.name, uid),
-            PoolKind::Lock => ("Lock", names::API_VERSION, &key.name, uid),
-        },
-    };
-    let time = k8s_openapi::jiff::Timestamp::from_microsecond(i64::try_from(micros).unwrap_or(0))
-        .unwrap_or(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
-    json!({
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
-        "metadata": {
-            "name": format!("{name}.{:016x}", fastrand::u64(..)),
-            "namespace": event.namespace.as_str(),
-        },
-        "eventTime": format!("{time:.6}"),
-        "reportingController": names::REPORTER,
-        "reportingInstance": "sluice",
-        "action": if event.warning { "Warn" } else { "Inform" },
-        "reason": event.reason,
-        "regarding": {
-            "apiVersion": api_version, "kind": kind,
-            "namespace": event.namespace.as_str(), "name": name.as_str(), "uid": uid.as_str(),
-        },
-        "note": event.note,
-        "type": if event.warning { "Warning" } else { "Normal" },
-    })
-}
-
-fn watcher_config() -> watcher::Config {
-    watcher::Config::default()
-        .timeout(WATCH_TIMEOUT_SECONDS)
-        .page_size(PAGE_SIZE)
-}
-
-/// Turns a watcher's events into ours. Objects are stripped to what is read before they are kept.
-fn watched<K: Send + 'static>(
-    events: impl futures::Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
-    read: impl Fn(K) -> Object + Send + 'static,
-) -> BoxStream<'static, Watched> {
-    events
-        .map(move |event| match event {
-            Ok(watcher::Event::Init) => Watched::Listing,
-            Ok(watcher::Event::InitApply(object)) => Watched::Listed(read(object)),
-            Ok(watcher::Event::InitDone) => Watched::ListEnd,
-            Ok(watcher::Event::Apply(object)) => Watched::Seen(read(object)),
-            Ok(watcher::Event::Delete(object)) => Watched::Gone(read(object)),
-            Err(error) => Watched::Broken(error.to_string()),
-        })
-        .boxed()
-}
-
-fn namespace(object: DynamicObject) -> Object {
-    let name = object.metadata.name.unwrap_or_default().into();
-    Object::Namespace(name, translate::label_map(object.metadata.labels))
-}
-
-fn is_out_of_service(node: &Value) -> bool {
-    let taints = node.pointer("/spec/taints").and_then(Value::as_array);
-    let key = "node.kubernetes.io/out-of-service";
-    taints
-        .into_iter()
-        .flatten()
-        .any(|taint| taint.get("key").and_then(Value::as_str) == Some(key))
-}
-
-fn pool_kind(kind: Kind) -> PoolKind {
-    if kind == Kind::Lock {
-        PoolKind::Lock
-    } else {
-        PoolKind::Limit
-    }
-}
-
-fn resource(kind: Kind) -> ApiResource {
-    let (group, version, kind, plural) = match kind {
-        Kind::Limit => (
-            names::GROUP,
-            names::VERSION,
-            "ConcurrencyLimit",
-            "concurrencylimits",
-        ),
-        Kind::Lock => (names::GROUP, names::VERSION, "Lock", "locks"),
-        Kind::Pod => ("", "v1", "Pod", "pods"),
-        Kind::Namespace => ("", "v1", "Namespace", "namespaces"),
-        Kind::Node => ("", "v1", "Node", "nodes"),
-        Kind::PolicyBinding => (
-            "admissionregistration.k8s.io",
-            "v1",
-            "ValidatingAdmissionPolicyBinding",
-            "validatingadmissionpolicybindings",
-        ),
-    };
-    let api_version = if group.is_empty() {
-        version.to_owned()
-    } else {
-        format!("{group}/{version}")
-    };
-    ApiResource {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        api_version,
-        kind: kind.to_owned(),
-        plural: plural.to_owned(),
-    }
-}
-
-fn path(at: &Address) -> String {
-    let resource = resource(at.kind);
-    let root = if resource.group.is_empty() {
-        "/api"
-    } else {
-        "/apis"
-    };
-    let (version, plural, name) = (&resource.api_version, &resource.plural, &at.name);
-    match &at.namespace {
-        Some(namespace) => format!("{root}/{version}/namespaces/{namespace}/{plural}/{name}"),
-        None => format!("{root}/{version}/{plural}/{name}"),
-    }
-}
-
-/// What an answer says about whether the request was applied.
-fn failure(error: kube::Error) -> Failure {
-    let kube::Error::Api(status) = error else {
-        return Failure::Unknown(error.to_string());
-    };
-    let message = status.message.clone();
-    match status.code {
-        404 => Failure::NotFound(message),
-        409 => Failure::Conflict(message),
-        422 => Failure::Invalid(message),
-        // The server answers these after the fact as well.
-        code if code >= 500 => Failure::Unknown(message),
-        _ => Failure::Refused(message),
     }
 }
 

@@ -121,8 +121,8 @@ impl Metrics {
         self.0.events_dropped.inc();
     }
 
-    /// Brings the metrics in step with the ledger.
-    pub(super) fn observe(&self, ledger: &mut Ledger) {
+    /// Adds what the ledger has counted since the last time.
+    pub(super) fn count(&self, ledger: &mut Ledger) {
         let stats = ledger.take_stats();
         let inner = &self.0;
         let mut last = inner.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,10 +177,14 @@ impl Metrics {
             last.tokens_disbelieved,
         );
         *last = stats;
-        inner
+    }
+
+    /// Brings the gauges in step with the ledger.
+    pub(super) fn measure(&self, ledger: &Ledger) {
+        self.0
             .requests
             .set(i64::try_from(ledger.requests_len()).unwrap_or(i64::MAX));
-        inner.observe_pools(ledger);
+        self.0.observe_pools(ledger);
     }
 }
 

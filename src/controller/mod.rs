@@ -25,6 +25,7 @@ mod run;
 mod sweep;
 pub mod translate;
 pub mod transport;
+mod wire;
 
 pub use config::Config;
 pub use kube_transport::KubeTransport;

@@ -115,8 +115,18 @@ fn reveals(ledger: &Ledger, findings: &mut Vec<Finding>) {
                 .and_then(|pool| Some((pool, pool.seen.as_ref()?)));
             let backed = match (item, pool) {
                 (Item::Absent { confirmed }, None) => *confirmed,
-                (Item::Open { confirmed: false, .. }, _) => false,
-                (Item::Open { confirmed: true, .. }, Some((_, seen))) => {
+                (
+                    Item::Open {
+                        confirmed: false, ..
+                    },
+                    _,
+                ) => false,
+                (
+                    Item::Open {
+                        confirmed: true, ..
+                    },
+                    Some((_, seen)),
+                ) => {
                     seen.status
                         .read()
                         .is_some_and(|status| status.open && !status.fenced)

@@ -19,6 +19,8 @@ pub const CONFLICTS_BEFORE_TESTED_WRITE: u32 = 3;
 pub const UNKNOWN_RESENDS_MAX: u32 = 1;
 /// How long a reveal may be refused, nothing having changed, before the request is aborted.
 pub const REVEAL_REFUSED_FOR: Span = Span::seconds(60);
+/// Refusals of a bump after which an event says that slots cannot be given back.
+pub const REFUSALS_BEFORE_EVENT: u32 = 3;
 /// How long a request whose reveal was refused stands aside before it is tried again.
 pub const REVEAL_REFUSED_PARK: Span = Span::seconds(120);
 /// First back-off after a refusal; doubles up to [`BACKOFF_MAX`].

@@ -8,17 +8,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::book::Ledger;
-use super::bounds::{REVEAL_REFUSED_FOR, REVEAL_REFUSED_PARK};
-use super::cause::Cause;
+use super::bounds::REVEAL_REFUSED_FOR;
 use super::effect::{Effect, PodAction, PodPatch, Reveal};
-use super::ids::{Attempt, PoolKey, Token, Uid};
+use super::ids::{PoolKey, Token, Uid};
 use super::object::{Mode, ReleasePolicy};
 use super::pool::{Add, Pool};
 use super::queue::{Shape, ShapeId};
-use super::request::{Abort, Item, Phase, Place, Plan, Request, Sending, Sent, Why};
-use super::time::Span;
+use super::request::{Item, Phase, Place, Plan, Request, Sending, Sent, Why};
 use super::timers::Timer;
-use super::view::{Ask, GrantedLease, Wants};
+use super::view::GrantedLease;
 
 impl Ledger {
     /// Begins a grant: queues a lease on every pool of the shape. The caller has found room.
@@ -167,15 +165,24 @@ impl Ledger {
         for (key, item) in &plan.items {
             let seen = self.pools.get(key).and_then(|pool| pool.seen.as_ref());
             let (amount, pool_uid, token) = match (item, seen) {
-                (Item::Lease { amount, durable: Some((pool_uid, token)) }, _) => {
-                    (*amount, pool_uid.clone(), *token)
-                }
+                (
+                    Item::Lease {
+                        amount,
+                        durable: Some((pool_uid, token)),
+                    },
+                    _,
+                ) => (*amount, pool_uid.clone(), *token),
                 // Let through uncounted: the record names the pool, so that the pod counts once the
                 // pool is no longer Disabled.
                 (Item::Open { amount, .. }, Some(seen)) => (*amount, seen.uid.clone(), Token(0)),
                 (Item::Lease { .. } | Item::Open { .. } | Item::Absent { .. }, _) => continue,
             };
-            leases.push(GrantedLease { pool: key.clone(), pool_uid, amount, token });
+            leases.push(GrantedLease {
+                pool: key.clone(),
+                pool_uid,
+                amount,
+                token,
+            });
             let policy = self
                 .pools
                 .get(key)
@@ -246,204 +253,6 @@ impl Ledger {
         planned
             .chain(&request.held)
             .filter_map(|key| self.pools.get(key))
-    }
-
-    /// Some durable lease of it belongs to its current attempt.
-    pub(super) fn has_current_entries(&self, uid: &Uid) -> bool {
-        let Some(request) = self.requests.get(uid) else {
-            return false;
-        };
-        request.held.iter().any(|key| {
-            let entry = self.pools.get(key).and_then(|pool| pool.entries.get(uid));
-            entry.is_some_and(|entry| Some(entry.attempt) >= request.view.attempt)
-        })
-    }
-
-    /// Raises the attempt: from then on every older lease and reveal is void.
-    pub(super) fn begin_abort(&mut self, uid: &Uid, why: Why) {
-        let now = self.now.tick;
-        let Some(request) = self.requests.get(uid) else {
-            return;
-        };
-        let Some(from) = request.view.attempt else {
-            return;
-        };
-        let highest = request.held.iter().filter_map(|key| {
-            let entry = self.pools.get(key)?.entries.get(uid)?;
-            matches!(entry.attempt, Attempt::Number(_)).then_some(entry.attempt)
-        });
-        let above = highest.fold(from, Attempt::max);
-        let to = match why {
-            Why::TimedOut => Some(Attempt::TimedOut),
-            Why::Edited | Why::Deleting | Why::LostFit | Why::Fence | Why::RevealRefused => {
-                above.next()
-            }
-        };
-        let Some(to) = to.filter(|to| *to > from) else {
-            return;
-        };
-        let place = request
-            .place
-            .shape()
-            .map(|id| Place::Aside(id, Cause::Unsettled));
-        if let Some(request) = self.requests.get_mut(uid) {
-            let message = match &request.phase {
-                Phase::Revealing(_, sending) => Arc::clone(&sending.message),
-                Phase::Waiting | Phase::Taking(_) | Phase::Aborting(_) | Phase::Held => "".into(),
-            };
-            let sending = Sending {
-                message,
-                ..Sending::new(now)
-            };
-            request.phase = Phase::Aborting(Abort {
-                from,
-                to,
-                why,
-                sending,
-            });
-        }
-        if let Some(place) = place {
-            self.move_to(uid, place);
-        }
-        self.send_abort(uid);
-    }
-
-    pub(super) fn send_abort(&mut self, uid: &Uid) {
-        let now = self.now.tick;
-        let Some(request) = self.requests.get_mut(uid) else {
-            return;
-        };
-        let Some(gate) = request.view.gates.ours else {
-            return;
-        };
-        let from = request.view.text.attempt.clone();
-        let Phase::Aborting(abort) = &mut request.phase else {
-            return;
-        };
-        match abort.sending.state {
-            Sent::Flying => {}
-            Sent::Doubtful => self.want_read(uid),
-            Sent::Due(at) if at > now => self.timers.set(at, Timer::Request(uid.clone())),
-            Sent::Due(_) => {
-                abort.sending.state = Sent::Flying;
-                let to = abort.to;
-                self.patch(uid, PodAction::Bump { from, gate, to });
-            }
-        }
-    }
-
-    /// The attempt was raised, by us or by somebody else.
-    pub(super) fn abort_done(&mut self, uid: &Uid) {
-        self.stats.aborts = self.stats.aborts.saturating_add(1);
-        if self.fence_bumps.remove(uid) {
-            self.touch_fences();
-        }
-        let until = self.now.tick.after(REVEAL_REFUSED_PARK);
-        let Some(request) = self.requests.get_mut(uid) else {
-            return;
-        };
-        if let Phase::Aborting(abort) = &request.phase
-            && abort.why == Why::RevealRefused
-        {
-            request.aside_until = Some((
-                until,
-                Cause::RevealRefused(Arc::clone(&abort.sending.message)),
-            ));
-            self.timers.set(until, Timer::Request(uid.clone()));
-        }
-        request.phase = Phase::Waiting;
-        self.dirty_requests.insert(uid.clone());
-    }
-
-    /// Leases of attempts that can never be revealed any more are removed.
-    pub(super) fn collect_void_entries(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get(uid) else {
-            return;
-        };
-        let Some(attempt) = request.view.attempt else {
-            return;
-        };
-        let void: Vec<PoolKey> = request
-            .held
-            .iter()
-            .filter(|key| {
-                let entry = self.pools.get(key).and_then(|pool| pool.entries.get(uid));
-                entry.is_some_and(|entry| entry.attempt < attempt)
-            })
-            .cloned()
-            .collect();
-        for key in void {
-            if self
-                .pools
-                .get_mut(&key)
-                .is_some_and(|pool| pool.remove(uid))
-            {
-                self.stats.releases_void = self.stats.releases_void.saturating_add(1);
-                self.touch(&key);
-            }
-        }
-    }
-
-    /// A lease of an attempt above the request's: the annotation was lowered by hand, or the pod's
-    /// past was restored. The attempt is raised above it.
-    pub(super) fn abort_entries_of_unknown_attempt(&mut self, uid: &Uid) -> bool {
-        let Some(request) = self.requests.get(uid) else {
-            return false;
-        };
-        let Some(attempt) = request.view.attempt else {
-            return false;
-        };
-        let above = request.held.iter().any(|key| {
-            let entry = self.pools.get(key).and_then(|pool| pool.entries.get(uid));
-            entry.is_some_and(|entry| entry.attempt > attempt)
-        });
-        if above {
-            self.begin_abort(uid, Why::LostFit);
-        }
-        above
-    }
-
-    fn wants(request: &Request) -> Option<&Wants> {
-        match &request.view.ask {
-            Ask::Wants(wants) => Some(wants),
-            Ask::Bad(_) => None,
-        }
-    }
-
-    /// It waited as long as it was willing to, and is to give up then.
-    pub(super) fn timed_out(&self, request: &Request) -> bool {
-        let Some(wants) = Self::wants(request) else {
-            return false;
-        };
-        let waited = self.now.server.since(request.view.arrival);
-        wants.fail_on_timeout && wants.timeout.is_some_and(|timeout| waited >= timeout)
-    }
-
-    /// Comes back when the request's patience ends; says so, or fails the pod.
-    pub(super) fn set_timeout_timer(&mut self, uid: &Uid) {
-        let Some(request) = self.requests.get(uid) else {
-            return;
-        };
-        if request.view.attempt == Some(Attempt::TimedOut) {
-            self.fail_timed_out(uid);
-            return;
-        }
-        let Some(timeout) = Self::wants(request).and_then(|wants| wants.timeout) else {
-            return;
-        };
-        let waited = self.now.server.since(request.view.arrival);
-        if waited < timeout {
-            let left = Span(timeout.0.saturating_sub(waited.0).saturating_add(1));
-            self.timers
-                .set(self.now.tick.after(left), Timer::Request(uid.clone()));
-        } else if !request.timeout_told {
-            self.tell_timeout(uid);
-        }
-    }
-
-    fn fail_timed_out(&mut self, uid: &Uid) {
-        let message: Arc<str> = self.explain_timeout(uid).into();
-        self.side_patch(uid, PodAction::Fail { message });
     }
 
     /// Puts the label back by which the watch selects.

@@ -39,6 +39,8 @@
     )
 )]
 
+mod abort;
+mod answer;
 pub mod audit;
 mod backoff;
 mod book;

@@ -248,6 +248,32 @@ impl Ledger {
         }
     }
 
+    /// A pool that cannot be used as it stands: its status may not be writable, so an event says it.
+    pub(super) fn tell_quarantine(&mut self, key: &PoolKey) {
+        let Some(why) = self.pools.get(key).and_then(super::pool::Pool::quarantine) else {
+            return;
+        };
+        let Some(about) = self.pool_about(key) else {
+            return;
+        };
+        self.tell(about, true, "Quarantined", || {
+            format!(
+                "{why}; nothing is granted here until that is put right, all other limits go on"
+            )
+        });
+    }
+
+    /// Not even the attempt can be raised: somebody's policy stands in the way of both.
+    pub(super) fn tell_abort_refused(&mut self, uid: &Uid, message: &str) {
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
+        let about = pod_about(request);
+        self.tell(about, true, "AbortRefused", || {
+            format!("its slots are to be given back and its attempt cannot be raised: {message}; they stay taken until it can")
+        });
+    }
+
     pub(super) fn tell_timeout(&mut self, uid: &Uid) {
         let Some(request) = self.requests.get_mut(uid) else {
             return;

@@ -51,6 +51,7 @@ impl Ledger {
                 || seen.released != object.released
                 || seen.spec != object.spec
         });
+        let was_quarantined = pool.quarantine().is_some();
         let was_fenced = pool.status().is_some_and(|status| status.fenced);
         let is_fenced = object.status.read().is_some_and(|status| status.fenced);
         pool.seen = Some(object);
@@ -60,6 +61,9 @@ impl Ledger {
             pool.fence = Fence::Needed;
         }
         pool.recount();
+        if !was_quarantined {
+            self.tell_quarantine(&key);
+        }
         if shape_changed {
             self.unresolve_namers(&key);
         }
@@ -203,7 +207,9 @@ impl Ledger {
         if pool.seen.take().is_none() {
             return;
         }
-        pool.former = former;
+        // A final state in which nobody holds, of a key that nobody names, is worth no memory.
+        let matters = |former: &Former| !former.entries.is_empty() || !pool.named_by.is_empty();
+        pool.former = former.filter(matters);
         let entries = std::mem::take(&mut pool.entries);
         pool.recount();
         for uid in entries.into_keys() {
@@ -214,6 +220,7 @@ impl Ledger {
         self.touch_namers(key);
         self.touch(key);
         self.touch_family(key);
+        self.forget_pool_if_idle(key);
     }
 
     pub(super) fn pools_listed(

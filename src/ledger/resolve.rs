@@ -232,7 +232,7 @@ impl Ledger {
     }
 
     /// A key that nothing serves and nobody names needs no memory, unless its last state still matters.
-    fn forget_pool_if_idle(&mut self, key: &PoolKey) {
+    pub(super) fn forget_pool_if_idle(&mut self, key: &PoolKey) {
         let idle = self.pools.get(key).is_some_and(|pool| {
             pool.seen.is_none()
                 && pool.named_by.is_empty()

@@ -145,7 +145,9 @@ impl Ledger {
                         .map(|seen| seen.uid.clone())
                         .zip(entry.map(|it| it.token));
                 }
-                Item::Open { confirmed: false, .. } if pool.is_open() => {
+                Item::Open {
+                    confirmed: false, ..
+                } if pool.is_open() => {
                     if !pool.witness_asked.contains(uid) && pool.witness_wanted.insert(uid.clone())
                     {
                         self.write_pools.insert(key.clone());

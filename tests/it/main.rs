@@ -16,5 +16,6 @@ mod chart;
 mod crds;
 mod faults;
 mod policies;
+mod purity;
 mod scenarios;
 mod support;

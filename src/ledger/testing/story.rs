@@ -25,7 +25,11 @@ struct Teller {
 
 impl Teller {
     fn new() -> Self {
-        Self { world: World::new(1, 0, 1), told_events: 0, tokens: BTreeMap::new() }
+        Self {
+            world: World::new(1, 0, 1),
+            told_events: 0,
+            tokens: BTreeMap::new(),
+        }
     }
 
     /// Does what a line says, lets everything settle, and tells what happened.
@@ -46,7 +50,10 @@ impl Teller {
         match verb {
             "limit" => self.limit(words),
             "lock" => {
-                let spec = PoolSpec { capacity: LOCK_UNITS, ..limit_spec(1) };
+                let spec = PoolSpec {
+                    capacity: LOCK_UNITS,
+                    ..limit_spec(1)
+                };
                 self.world.server.create_pool(lock(words[0]), spec);
             }
             "delete-limit" => {
@@ -54,7 +61,9 @@ impl Teller {
             }
             "resize" => {
                 let slots = words[1].parse().unwrap();
-                self.world.server.edit_spec(&limit(words[0]), |spec| spec.capacity = slots);
+                self.world
+                    .server
+                    .edit_spec(&limit(words[0]), |spec| spec.capacity = slots);
             }
             "mode" => {
                 let mode = match words[1] {
@@ -62,7 +71,9 @@ impl Teller {
                     "Paused" => Mode::Paused,
                     _ => Mode::Disabled,
                 };
-                self.world.server.edit_spec(&limit(words[0]), |spec| spec.mode = mode);
+                self.world
+                    .server
+                    .edit_spec(&limit(words[0]), |spec| spec.mode = mode);
             }
             "release" => {
                 let mut object = self.world.server.pools[&limit(words[0])].clone();
@@ -106,12 +117,21 @@ impl Teller {
         view.arrival = self.world.server.clock;
         for option in &words[2..] {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
-            let Ask::Wants(wants) = &mut view.ask else { panic!() };
+            let Ask::Wants(wants) = &mut view.ask else {
+                panic!()
+            };
             match key {
                 "lock" | "lock-shared" => {
                     let mut mentions = wants.mentions.to_vec();
-                    let amount = if key == "lock" { Amount::Exclusive } else { Amount::Shared };
-                    mentions.push(Mention { pool: lock(value), amount });
+                    let amount = if key == "lock" {
+                        Amount::Exclusive
+                    } else {
+                        Amount::Shared
+                    };
+                    mentions.push(Mention {
+                        pool: lock(value),
+                        amount,
+                    });
                     wants.mentions = mentions.into();
                 }
                 "priority" => view.priority = value.parse().unwrap(),
@@ -151,7 +171,11 @@ impl Teller {
                 view.ask = pod("x", words[1]).ask;
                 let attempt = view.text.attempt.clone();
                 let slots = Some(words[1].into());
-                view.text = Arc::new(RequestText { slots, attempt, ..Default::default() });
+                view.text = Arc::new(RequestText {
+                    slots,
+                    attempt,
+                    ..Default::default()
+                });
             }
             "free-of-other-gates" => view.gates.others = false,
             "strip-gate" => view.gates.ours = None,
@@ -177,37 +201,63 @@ impl Teller {
 
     fn tell_change(&mut self, change: &Change, out: &mut String) {
         match change {
-            Change::Pool { key, now: Some(now), before } => {
+            Change::Pool {
+                key,
+                now: Some(now),
+                before,
+            } => {
                 let line = self.pool_line(key, now, before.as_ref());
                 writeln!(out, "  {line}").unwrap();
             }
             Change::Pool { key, now: None, .. } => writeln!(out, "  deletes {key}").unwrap(),
-            Change::Pod { now: Some(now), before: Some(before) } => {
+            Change::Pod {
+                now: Some(now),
+                before: Some(before),
+            } => {
                 let line = self.pod_line(now, before);
                 writeln!(out, "  {line}").unwrap();
             }
-            Change::Pod { now: None, before: Some(before) } => {
+            Change::Pod {
+                now: None,
+                before: Some(before),
+            } => {
                 writeln!(out, "  {} is gone", before.name).unwrap();
             }
             Change::Pod { .. } => {}
         }
     }
 
-    fn pool_line(&mut self, key: &PoolKey, now: &PoolObject, before: Option<&PoolObject>) -> String {
-        let Some(before) = before else { return format!("creates {key}") };
+    fn pool_line(
+        &mut self,
+        key: &PoolKey,
+        now: &PoolObject,
+        before: Option<&PoolObject>,
+    ) -> String {
+        let Some(before) = before else {
+            return format!("creates {key}");
+        };
         let (old, new) = (before.status.read().unwrap(), now.status.read().unwrap());
         let mut parts = Vec::new();
         for lease in &new.leases {
-            let known = old.leases.iter().any(|it| it.uid == lease.uid && it.token == lease.token);
+            let known = old
+                .leases
+                .iter()
+                .any(|it| it.uid == lease.uid && it.token == lease.token);
             if !known {
                 let token = self.token(lease.token);
-                parts.push(format!("+{} {:?} {token} attempt {}", lease.name, lease.amount, lease.attempt));
+                parts.push(format!(
+                    "+{} {:?} {token} attempt {}",
+                    lease.name, lease.amount, lease.attempt
+                ));
             }
         }
         for lease in new.adopted.iter().filter(|it| !old.adopted.contains(it)) {
             parts.push(format!("adopts {}", lease.name));
         }
-        for lease in old.entries().filter(|it| !new.entries().any(|other| other.uid == it.uid)) {
+        for lease in old
+            .entries()
+            .filter(|it| !new.entries().any(|other| other.uid == it.uid))
+        {
             parts.push(format!("-{}", lease.name));
         }
         for worker in new.workers.difference(&old.workers) {
@@ -216,7 +266,10 @@ impl Teller {
         for worker in old.workers.difference(&new.workers) {
             parts.push(format!("drops worker {worker}"));
         }
-        for (word, was, is) in [("fenced", old.fenced, new.fenced), ("open", old.open, new.open)] {
+        for (word, was, is) in [
+            ("fenced", old.fenced, new.fenced),
+            ("open", old.open, new.open),
+        ] {
             if was != is {
                 parts.push(format!("{word}: {is}"));
             }
@@ -227,13 +280,24 @@ impl Teller {
 
     fn pod_line(&mut self, now: &RequestView, before: &RequestView) -> String {
         if before.gates.ours.is_some() && now.gates.ours.is_none() {
-            let leases = now.granted.as_ref().map(|it| it.leases.to_vec()).unwrap_or_default();
-            let leases: Vec<String> =
-                leases.iter().map(|it| format!("{} {}", it.pool.text(), self.token(it.token))).collect();
+            let leases = now
+                .granted
+                .as_ref()
+                .map(|it| it.leases.to_vec())
+                .unwrap_or_default();
+            let leases: Vec<String> = leases
+                .iter()
+                .map(|it| format!("{} {}", it.pool.text(), self.token(it.token)))
+                .collect();
             return format!("reveals {}: {}", now.name, leases.join(", "));
         }
         if before.attempt != now.attempt {
-            let attempt = now.text.attempt.as_ref().map(Name::as_str).unwrap_or_default();
+            let attempt = now
+                .text
+                .attempt
+                .as_ref()
+                .map(Name::as_str)
+                .unwrap_or_default();
             return format!("raises {} to attempt {attempt}", now.name);
         }
         if before.managed != now.managed {
@@ -290,8 +354,10 @@ fn stories_are_told_as_they_are_written() {
     let bless = std::env::var_os("SLUICE_BLESS").is_some();
     let mut wrong = Vec::new();
     let mut count = 0;
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     for path in files {
         count += 1;
@@ -300,10 +366,24 @@ fn stories_are_told_as_they_are_written() {
         if bless {
             std::fs::write(&path, &played).unwrap();
         } else if played != script {
-            let first = played.lines().zip(script.lines()).find(|(is, should)| is != should);
-            wrong.push(format!("{}: first difference (is, should be): {first:#?}", path.display()));
+            let first = played
+                .lines()
+                .zip(script.lines())
+                .find(|(is, should)| is != should);
+            wrong.push(format!(
+                "{}: first difference (is, should be): {first:#?}",
+                path.display()
+            ));
         }
     }
-    assert!(wrong.is_empty(), "SLUICE_BLESS=1 writes them anew:\n{}", wrong.join("\n"));
-    assert!(count >= 15, "only {count} stories were found in {}", folder.display());
+    assert!(
+        wrong.is_empty(),
+        "SLUICE_BLESS=1 writes them anew:\n{}",
+        wrong.join("\n")
+    );
+    assert!(
+        count >= 15,
+        "only {count} stories were found in {}",
+        folder.display()
+    );
 }
