@@ -72,7 +72,7 @@ impl Ledger {
             }
         }
         self.dirty_requests.extend(draft.dropped);
-        if !self.is_worth_writing(key, &base, &next) {
+        if purpose == Purpose::Plain && !self.is_worth_writing(key, &base, &next) {
             if let Some(pool) = self.pools.get_mut(key) {
                 pool.recount();
             }

@@ -60,6 +60,11 @@ impl Checker {
                 .sum::<u128>()
         };
         let capacity = now.spec.read().map_or(0, |spec| u128::from(spec.capacity));
+        let mut uids: Vec<&Uid> = new.entries().map(|lease| &lease.uid).collect();
+        uids.sort();
+        if let Some(twice) = uids.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("2: {key} names {:?} twice", twice[0]));
+        }
         if new != old {
             let grew = sum(&new.leases) > sum(&old.leases);
             if grew && sum(&new.leases) + sum(&new.adopted) > capacity {
@@ -140,7 +145,17 @@ impl Checker {
             return Err(format!("3: {pod:?} was revealed"));
         };
         for mention in wants.mentions.iter() {
-            let pool = self.pools.get(&mention.pool);
+            let family = self
+                .pools
+                .get(&mention.pool)
+                .and_then(|pool| pool.spec.read());
+            let worker = pod
+                .labels
+                .get("worker")
+                .filter(|_| family.is_some_and(|it| it.family.is_some()));
+            let place =
+                worker.map_or_else(|| mention.pool.clone(), |worker| mention.pool.child(worker));
+            let pool = self.pools.get(&place);
             let status = pool.and_then(|pool| pool.status.read());
             let spec = pool.and_then(|pool| pool.spec.read());
             let counted = status.is_some_and(|status| {
@@ -155,10 +170,7 @@ impl Checker {
             let unfenced = status.is_some_and(|status| !status.fenced);
             let gone = pool.is_none();
             if !(counted || open || absent || unfenced || gone) {
-                return Err(format!(
-                    "3: {} was revealed without {}",
-                    pod.name, mention.pool
-                ));
+                return Err(format!("3: {} was revealed without {place}", pod.name));
             }
         }
         Ok(())
@@ -208,5 +220,118 @@ impl Checker {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! The checker can fail: one wrong history for each thing it looks for.
+    use super::super::server::{Server, limit};
+    use super::super::{limit_spec, pod};
+    use super::*;
+
+    fn lease(name: &str, token: u64) -> Lease {
+        Lease {
+            uid: format!("uid-{name}").into(),
+            namespace: "ns".into(),
+            name: name.into(),
+            amount: Amount::Slots(1),
+            token: Token(token),
+            attempt: Attempt::Number(0),
+            granted_at: Micros(0),
+            extra: None,
+        }
+    }
+
+    /// A fenced limit of one slot with these leases, and a pod `a`.
+    fn world(leases: &[Lease]) -> Server {
+        let mut server = Server::default();
+        server.create_pool(limit("gpu"), limit_spec(1));
+        write(&mut server, &[]);
+        server.put_pod(pod("a", "gpu=1"));
+        write(&mut server, leases);
+        server
+    }
+
+    fn write(server: &mut Server, leases: &[Lease]) {
+        let mut object = server.pools[&limit("gpu")].clone();
+        let last_token = leases.iter().map(|it| it.token).max().unwrap_or_default();
+        let status = PoolStatus {
+            fenced: true,
+            leases: leases.to_vec(),
+            last_token,
+            ..Default::default()
+        };
+        object.status = Part::Read(status);
+        server.put_pool(object);
+    }
+
+    fn reveal(server: &mut Server, name: &str, token: u64) {
+        let mut view = server.pods[&Uid::from(format!("uid-{name}"))].clone();
+        view.gates.ours = None;
+        let pool_uid = server.pools[&limit("gpu")].uid.clone();
+        let lease = GrantedLease {
+            pool: limit("gpu"),
+            pool_uid,
+            amount: Amount::Slots(1),
+            token: Token(token),
+        };
+        view.granted = Some(Granted {
+            attempt: Attempt::Number(0),
+            leases: [lease].into(),
+        });
+        server.put_pod(view);
+    }
+
+    fn verdict(server: &Server) -> String {
+        Checker::default().check(server).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_right_history_passes() {
+        let mut server = world(&[lease("a", 1)]);
+        reveal(&mut server, "a", 1);
+        assert_eq!(verdict(&server), "");
+    }
+
+    #[test]
+    fn too_many_leases_are_found() {
+        assert!(verdict(&world(&[lease("a", 1), lease("b", 2)])).starts_with("1:"));
+    }
+
+    #[test]
+    fn a_reveal_without_a_lease_is_found() {
+        let mut server = world(&[]);
+        reveal(&mut server, "a", 1);
+        assert!(verdict(&server).starts_with("3:"));
+    }
+
+    #[test]
+    fn a_lease_taken_from_a_running_pod_is_found() {
+        let mut server = world(&[lease("a", 1)]);
+        reveal(&mut server, "a", 1);
+        write(&mut server, &[]);
+        assert!(verdict(&server).starts_with("4:"));
+    }
+
+    #[test]
+    fn a_token_that_does_not_grow_is_found() {
+        let mut server = world(&[lease("a", 5)]);
+        write(&mut server, &[]);
+        write(&mut server, &[lease("b", 5)]);
+        assert!(verdict(&server).starts_with("5:"));
+    }
+
+    #[test]
+    fn a_grant_before_the_fence_is_found() {
+        let mut server = Server::default();
+        server.create_pool(limit("gpu"), limit_spec(1));
+        write(&mut server, &[lease("a", 1)]);
+        assert!(verdict(&server).starts_with("fence:"));
+    }
+
+    #[test]
+    fn a_uid_twice_is_found() {
+        assert!(verdict(&world(&[lease("a", 1), lease("a", 2)])).starts_with("2:"));
     }
 }

@@ -39,6 +39,7 @@ fn run(seed: u64) -> Reached {
             ..limit_spec(1)
         },
     );
+    create_special_pools(&mut world);
     let mut pods = 0;
     for step in 0..STEPS {
         if step < STEPS * 3 / 4 && world.dice.one_in(14) {
@@ -76,6 +77,33 @@ fn run(seed: u64) -> Reached {
         reached.releases += stats.releases_confirmed + stats.releases_presumed;
     }
     reached
+}
+
+/// A family, and a limit that asks for proof; they stay for the whole run.
+fn create_special_pools(world: &mut World) {
+    let family = FamilySpec {
+        label: "worker".into(),
+        overrides: [("w2".into(), 2)].into(),
+        workers_max: 2,
+        idle: Span::seconds(20),
+    };
+    world.server.create_pool(
+        limit("fam"),
+        PoolSpec {
+            family: Some(family),
+            ..limit_spec(1)
+        },
+    );
+    let proof = PoolSpec {
+        release: ReleasePolicy::Confirmed,
+        ..limit_spec(2)
+    };
+    world.server.create_pool(limit("proof"), proof);
+    let strict = PoolSpec {
+        order: Order::Strict,
+        ..limit_spec(2)
+    };
+    world.server.create_pool(limit("strict"), strict);
 }
 
 /// The faults stop, everything that runs ends: then everything that waits must run, and nothing stay.
@@ -123,12 +151,15 @@ fn heal(seed: u64, world: &mut World, checker: &mut Checker) {
             break;
         }
     }
-    world.settle(120);
+    // Presumed ends settle, idle workers go, and the third worker's turn comes.
+    world.settle(200);
+    operator_acts(world);
+    world.settle(20);
     let stuck: Vec<String> = world
         .server
         .pods
         .values()
-        .filter(|pod| !pod.is_revealed())
+        .filter(|pod| !pod.is_revealed() && pod.progress.phase == PodPhase::Live)
         .map(|pod| {
             let states: Vec<_> = world
                 .controllers
@@ -138,10 +169,16 @@ fn heal(seed: u64, world: &mut World, checker: &mut Checker) {
             format!("{} {:?} {:?} {states:?}", pod.name, pod.ask, pod.text)
         })
         .collect();
+    let unfenced: Vec<_> = world.controllers[0]
+        .ledger
+        .pools
+        .iter()
+        .filter(|(_, pool)| pool.fence != super::super::pool::Fence::Done)
+        .collect();
     assert!(
         stuck.is_empty(),
-        "seed {seed}: never granted: {stuck:#?}\n{:#?}",
-        world.server.pools
+        "seed {seed}: never granted: {stuck:#?}\n{}\n{unfenced:?}",
+        world.server.story(30)
     );
     for pool in world.server.pools.values() {
         let held = pool.status.read().map_or(0, PoolStatus::units);
@@ -167,6 +204,26 @@ fn heal(seed: u64, world: &mut World, checker: &mut Checker) {
             world.server.story(30)
         );
     }
+}
+
+/// Where proof is asked for and a pod went while nobody looked, an operator has to say that it ended.
+fn operator_acts(world: &mut World) {
+    let Some(mut object) = world.server.pools.get(&limit("proof")).cloned() else {
+        return;
+    };
+    let entries: Vec<Uid> = object
+        .status
+        .read()
+        .into_iter()
+        .flat_map(PoolStatus::entries)
+        .map(|it| it.uid.clone())
+        .collect();
+    object.released.extend(
+        entries
+            .into_iter()
+            .filter(|uid| !world.server.pods.contains_key(uid)),
+    );
+    world.server.put_pool(object);
 }
 
 fn end_pod(world: &mut World, mut view: RequestView) {
@@ -270,12 +327,24 @@ fn create_pod(world: &mut World, pods: &mut u64) {
         "net=3",
         "db=1,net=1",
         "net=1",
+        "fam=1",
+        "fam=1,gpu=1",
+        "proof=1",
+        "proof=1,db=1",
+        "strict=1",
+        "strict=2,gpu=1",
     ];
     let slots = asks[world.dice.roll(asks.len() as u64) as usize];
     let mut view = pod(&format!("pod-{pods}"), slots);
     view.arrival = world.server.clock;
     view.priority = world.dice.roll(3) as i32;
+    let worker = ["w1", "w2", "w3"][world.dice.roll(3) as usize];
+    view.labels = Arc::new([("worker".into(), worker.into())].into());
     if let Ask::Wants(wants) = &mut view.ask {
+        if world.dice.one_in(10) {
+            wants.timeout = Some(Span::seconds(5 + world.dice.roll(60)));
+            wants.fail_on_timeout = true;
+        }
         wants.ignore_missing = world.dice.one_in(6);
         let amount = if world.dice.one_in(2) {
             Amount::Shared
@@ -321,15 +390,21 @@ fn unlabel(world: &mut World) {
     }
 }
 
+/// A running pod is deleted by force; one with our finalizer stays until its kubelet has ended it.
 fn force_delete(world: &mut World) {
     let running = world
         .server
         .pods
         .values()
         .find(|pod| pod.is_revealed())
-        .map(|pod| pod.uid.clone());
-    if let Some(uid) = running {
-        world.server.delete_pod(&uid);
+        .cloned();
+    let Some(mut view) = running else { return };
+    if view.finalizer {
+        view.deleting = true;
+        let view = world.server.put_pod(view);
+        end_pod(world, view);
+    } else {
+        world.server.delete_pod(&view.uid);
     }
 }
 

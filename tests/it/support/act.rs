@@ -10,7 +10,7 @@ use sluice::api::{ConcurrencyLimit, Lock};
 use sluice_testenv::RUN_FOR;
 use sluice_testenv::history::{Kind, ObjectRef};
 
-use super::pod::{PodBuilder, PodFacts as _};
+use super::pod::PodBuilder;
 use super::world::Space;
 
 impl Space {
@@ -64,6 +64,15 @@ impl Space {
             .patch(name, &PatchParams::default(), &Patch::Merge(patch))
             .await;
         revision(&patched.unwrap())
+    }
+
+    /// Tries to change a limit by a merge patch; whether the server took it.
+    pub(crate) async fn try_patch_limit(&self, name: &str, patch: Value) -> bool {
+        let limits = self.pools(&ApiResource::erase::<ConcurrencyLimit>(&()));
+        limits
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .is_ok()
     }
 
     /// Changes the status of a limit by a merge patch, as nobody but the controller should; gives the resourceVersion.
@@ -209,11 +218,6 @@ impl Space {
     /// Names a limit of this namespace to the checker.
     pub(crate) fn limit_ref(&self, name: &str) -> ObjectRef {
         ObjectRef::new(Kind::Limit, self.namespace(), name)
-    }
-
-    /// Names a pod of this namespace to the checker.
-    pub(crate) fn pod_ref(&self, name: &str) -> ObjectRef {
-        ObjectRef::new(Kind::Pod, self.namespace(), name)
     }
 }
 

@@ -72,7 +72,7 @@ impl Controller {
             .args(["--log-format", "text"])
             .args(&run.flags)
             .env("KUBECONFIG", kubeconfig)
-            .env("RUST_LOG", "info,sluice=debug")
+            .env("SLUICE_LOG", "info,sluice=debug")
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

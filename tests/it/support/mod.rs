@@ -24,11 +24,11 @@ mod stage;
 mod state;
 mod world;
 
-pub(crate) use self::controller::{Controller, Fault};
+pub(crate) use self::controller::Fault;
 pub(crate) use self::pod::PodFacts;
-pub(crate) use self::world::{Space, World};
+pub(crate) use self::world::World;
 
 /// How long anything may take before a test fails, in seconds: far longer than it does.
 pub(crate) const PATIENCE_SECONDS: u64 = 30;
 /// How long between two looks, in milliseconds.
-const POLL_MILLIS: u64 = 40;
+const POLL_MILLIS: u64 = 50;

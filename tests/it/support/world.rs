@@ -189,6 +189,20 @@ impl World {
             .for_each(Controller::kill);
     }
 
+    /// Kills the controller that was started first.
+    pub(crate) fn kill_first(&self) {
+        self.scene.controllers.borrow_mut().remove(0).kill();
+    }
+
+    /// With which codes controllers ended; none for one that a signal ended or that still runs.
+    pub(crate) fn exit_codes(&self) -> Vec<Option<i32>> {
+        let mut controllers = self.scene.controllers.borrow_mut();
+        controllers
+            .iter_mut()
+            .map(|it| it.ended()?.code())
+            .collect()
+    }
+
     /// Kills all controllers, and starts one that is ready.
     pub(crate) async fn restart_controller(&self) {
         self.kill_controllers();
@@ -236,7 +250,7 @@ impl Space {
         self.scene.controllers.borrow()
     }
 
-    /// How the first controller ended, if it has.
+    /// Whether a controller has ended by itself.
     pub(crate) fn crashed(&self) -> bool {
         let mut controllers = self.scene.controllers.borrow_mut();
         controllers.iter_mut().any(|it| it.ended().is_some())
