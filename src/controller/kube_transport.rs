@@ -9,17 +9,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use kube::api::{ApiResource, DynamicObject};
+use kube::core::DeserializeGuard;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use tracing::warn;
 
 use super::translate::{self, PodWire};
 use super::transport::{
     Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Transport, Watched,
 };
 use super::wire::{
-    event_manifest, failure, is_out_of_service, namespace, path, pod_metadata, pool_kind, resource,
-    watched, watcher_config,
+    broken_pod, event_manifest, failure, is_out_of_service, namespace, path, pod_metadata,
+    pool_kind, resource, watched, watcher_config,
 };
 use crate::api::names;
 use crate::client::ServerClock;
@@ -33,6 +35,9 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) const PAGE_SIZE: u32 = 500;
 /// Longest a watch may be silent before it is begun anew, in seconds.
 pub(super) const WATCH_TIMEOUT_SECONDS: u32 = 60;
+
+/// A pod, or why it could not be understood: one such pod must not blind the watch to all others.
+type Guarded = DeserializeGuard<PodWire>;
 
 /// A real API server.
 #[derive(Clone)]
@@ -103,24 +108,29 @@ impl KubeTransport {
         translate::pod(wire, self.priority_max)
     }
 
-    fn watch_pods(&self, api: Api<PodWire>) -> BoxStream<'static, Watched> {
+    fn watch_pods(&self, api: Api<Guarded>) -> BoxStream<'static, Watched> {
         let own = self.clone();
         let config =
             watcher_config().labels(&format!("{}={}", names::MANAGED, names::MANAGED_VALUE));
-        watched(watcher(api, config).default_backoff(), move |wire| {
-            Object::Pod(Box::new(own.pod(wire)))
+        watched(watcher(api, config).default_backoff(), move |guarded| {
+            guarded
+                .0
+                .map(|wire| Object::Pod(Box::new(own.pod(wire))))
+                .map_err(|broken| broken_pod(&broken))
         })
     }
 
     fn watch_dynamic(&self, kind: Kind, api: Api<DynamicObject>) -> BoxStream<'static, Watched> {
         watched(
             watcher(api, watcher_config()).default_backoff(),
-            move |object| match kind {
-                Kind::Limit | Kind::Lock => {
-                    Object::Pool(Box::new(translate::pool(pool_kind(kind), object)))
-                }
-                Kind::Namespace => namespace(object),
-                Kind::Pod | Kind::Node | Kind::PolicyBinding => Object::Other,
+            move |object| {
+                Ok(match kind {
+                    Kind::Limit | Kind::Lock => {
+                        Object::Pool(Box::new(translate::pool(pool_kind(kind), object)))
+                    }
+                    Kind::Namespace => namespace(object),
+                    Kind::Pod | Kind::Node | Kind::PolicyBinding => Object::Other,
+                })
             },
         )
     }
@@ -152,7 +162,7 @@ impl Transport for KubeTransport {
     }
 
     async fn list(&self, kind: Kind, namespace: Option<&Name>) -> Result<Vec<Object>, Failure> {
-        let api: Api<PodWire> = self.api(kind, namespace);
+        let api: Api<Guarded> = self.api(kind, namespace);
         let labels = format!("{}={}", names::MANAGED, names::MANAGED_VALUE);
         // No resourceVersion: the list is as consistent as a read of etcd.
         let mut params = kube::api::ListParams::default()
@@ -169,11 +179,12 @@ impl Transport for KubeTransport {
                 .continue_
                 .clone()
                 .filter(|token| !token.is_empty());
-            objects.extend(
-                page.items
-                    .into_iter()
-                    .map(|wire| Object::Pod(Box::new(self.pod(wire)))),
-            );
+            for guarded in page.items {
+                match guarded.0 {
+                    Ok(wire) => objects.push(Object::Pod(Box::new(self.pod(wire)))),
+                    Err(broken) => warn!("{}", broken_pod(&broken)),
+                }
+            }
             match next {
                 Some(token) => params = params.continue_token(&token),
                 None => return Ok(objects),

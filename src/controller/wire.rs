@@ -3,6 +3,7 @@
 
 use futures::stream::{BoxStream, StreamExt};
 use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::watcher;
 use serde_json::{Value, json};
 
@@ -60,6 +61,19 @@ pub(super) fn event_manifest(event: &NewEvent, micros: u64) -> Value {
     })
 }
 
+/// Names a pod that cannot be understood, and says why.
+pub(super) fn broken_pod(broken: &InvalidObject) -> String {
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    let (namespace, name) = (
+        text(&broken.metadata.namespace),
+        text(&broken.metadata.name),
+    );
+    format!(
+        "pod {namespace}/{name} cannot be understood and is left out: {}",
+        broken.error
+    )
+}
+
 pub(super) fn watcher_config() -> watcher::Config {
     watcher::Config::default()
         .timeout(WATCH_TIMEOUT_SECONDS)
@@ -69,15 +83,19 @@ pub(super) fn watcher_config() -> watcher::Config {
 /// Turns a watcher's events into ours. Objects are stripped to what is read before they are kept.
 pub(super) fn watched<K: Send + 'static>(
     events: impl futures::Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
-    read: impl Fn(K) -> Object + Send + 'static,
+    read: impl Fn(K) -> Result<Object, String> + Send + 'static,
 ) -> BoxStream<'static, Watched> {
+    let shown = move |object, how: fn(Object) -> Watched| match read(object) {
+        Ok(object) => how(object),
+        Err(why) => Watched::Broken(why),
+    };
     events
         .map(move |event| match event {
             Ok(watcher::Event::Init) => Watched::Listing,
-            Ok(watcher::Event::InitApply(object)) => Watched::Listed(read(object)),
+            Ok(watcher::Event::InitApply(object)) => shown(object, Watched::Listed),
             Ok(watcher::Event::InitDone) => Watched::ListEnd,
-            Ok(watcher::Event::Apply(object)) => Watched::Seen(read(object)),
-            Ok(watcher::Event::Delete(object)) => Watched::Gone(read(object)),
+            Ok(watcher::Event::Apply(object)) => shown(object, Watched::Seen),
+            Ok(watcher::Event::Delete(object)) => shown(object, Watched::Gone),
             Err(error) => Watched::Broken(error.to_string()),
         })
         .boxed()

@@ -162,12 +162,17 @@ impl Ledger {
             .requests
             .get(&uid)
             .is_none_or(|request| request.unwatched);
-        self.request_seen(view);
+        self.request_seen(view.clone());
         self.tell_refused_abort(&uid);
         let now = self.now.tick;
         let Some(request) = self.requests.get_mut(&uid) else {
             return;
         };
+        // What a watch shows of an object that left its selection is the state before, under the version
+        // after: of the same version, the live read is the truth.
+        if view.version == request.view.version {
+            request.view = view;
+        }
         request.unwatched = unwatched;
         request.final_state_seen = false;
         request.seen_alive = true;

@@ -52,6 +52,10 @@ pub struct Ledger {
     pub(super) reads_in_flight: usize,
     pub(super) reads_wanted: BTreeSet<Uid>,
     pub(super) fence_bumps: BTreeSet<Uid>,
+    /// Pools whose fence waits for a list.
+    pub(super) list_wanted: BTreeSet<PoolKey>,
+    /// Pools whose fence is between its list and its end.
+    pub(super) fencing: BTreeSet<PoolKey>,
     pub(super) nodes_asked: BTreeMap<Name, Tick>,
     pub(super) dirty_requests: BTreeSet<Uid>,
     pub(super) dirty_pools: BTreeSet<PoolKey>,
@@ -96,6 +100,8 @@ impl Ledger {
             reads_in_flight: 0,
             reads_wanted: BTreeSet::new(),
             fence_bumps: BTreeSet::new(),
+            list_wanted: BTreeSet::new(),
+            fencing: BTreeSet::new(),
             nodes_asked: BTreeMap::new(),
             dirty_requests: BTreeSet::new(),
             dirty_pools: BTreeSet::new(),

@@ -154,6 +154,7 @@ impl Ledger {
         };
         let capacity = pool.spec().map_or(0, |spec| spec.capacity);
         let mut floor = next.last_token;
+        let mut adopted = Vec::new();
         for (uid, add) in &pool.adds {
             let Some(token) = add.adopt else { continue };
             let Some(mut lease) = self.lease(uid, add, token) else {
@@ -164,15 +165,24 @@ impl Ledger {
             floor = floor.max(lease.token);
             next.leases.retain(|other| other.uid != *uid);
             next.adopted.retain(|other| other.uid != *uid);
-            let fits = next.units().saturating_add(lease.amount.units()) <= capacity;
-            let list = if fits {
-                &mut next.leases
-            } else {
-                &mut next.adopted
-            };
+            adopted.push(lease);
+            draft.adds.insert(uid.clone(), *add);
+        }
+        // All of them as leases if all fit, else all as adopted: over the capacity, leases must not grow.
+        let more = adopted.iter().fold(0, |sum: Units, lease| {
+            sum.saturating_add(lease.amount.units())
+        });
+        let fits = next.units().saturating_add(more) <= capacity;
+        let list = if fits {
+            &mut next.leases
+        } else {
+            &mut next.adopted
+        };
+        for lease in adopted {
             if list.len() < LEASES_MAX {
                 list.push(lease);
-                draft.adds.insert(uid.clone(), *add);
+            } else {
+                draft.adds.remove(&lease.uid);
             }
         }
         if purpose == Purpose::Adopt {
@@ -307,6 +317,12 @@ impl Ledger {
             return false;
         }
         let described = PoolStatus {
+            // A worker that is no longer needed hurts nobody for a while.
+            workers: if next.workers.is_subset(&base.workers) {
+                base.workers.clone()
+            } else {
+                next.workers.clone()
+            },
             waiting: base.waiting,
             in_use: base.in_use,
             observed_generation: base.observed_generation,

@@ -78,11 +78,18 @@ impl Ledger {
         }
     }
 
-    /// A derived limit exists, may be about to, or is named by somebody.
+    /// A derived limit exists, may be about to, or is waited for.
     fn child_is_needed(&self, child: &PoolKey) -> bool {
-        self.pools.get(child).is_some_and(|pool| {
-            pool.seen.is_some() || pool.child_write || pool.reading || !pool.named_by.is_empty()
-        })
+        let present = self
+            .pools
+            .get(child)
+            .is_some_and(|pool| pool.seen.is_some() || pool.child_write || pool.reading);
+        present || self.is_waited_for(child)
+    }
+
+    /// Some request is in a queue for it, or being granted.
+    fn is_waited_for(&self, key: &PoolKey) -> bool {
+        self.queues.of_pool(key).next().is_some()
     }
 
     /// Creates what is reserved and missing, and puts right what is not as derived.
@@ -124,6 +131,7 @@ impl Ledger {
 
     fn tend_child(&mut self, child: &PoolKey, worker: &Name, family: &FamilyRef, spec: &PoolSpec) {
         let now = self.now.tick;
+        let waited_for = self.is_waited_for(child);
         let Some(pool) = self.pools.get_mut(child) else {
             return;
         };
@@ -140,7 +148,7 @@ impl Ledger {
         }
         let derived = derived_spec(spec, worker);
         let write = match &pool.seen {
-            None if pool.named_by.is_empty() => return,
+            None if !waited_for => return,
             None => ChildWrite::Create {
                 pool: child.clone(),
                 family: family.clone(),
@@ -174,7 +182,7 @@ impl Ledger {
     /// condition that it is still exactly as it was seen.
     pub(super) fn tend_as_child(&mut self, key: &PoolKey) {
         let now = self.now.tick;
-        let waited_for = self.queues.of_pool(key).next().is_some();
+        let waited_for = self.is_waited_for(key);
         let idle_after = key
             .parent()
             .and_then(|(family, _)| Some(self.family_of(&family)?.idle));

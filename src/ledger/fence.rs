@@ -51,6 +51,7 @@ impl Ledger {
             && pool.fence == Fence::Needed
         {
             pool.fence = Fence::ListWanted;
+            self.list_wanted.insert(key.clone());
         }
     }
 
@@ -62,9 +63,12 @@ impl Ledger {
         }
         let ticket = self.tickets.saturating_add(1);
         let mut wanted = false;
-        for pool in self.pools.values_mut() {
-            if pool.fence == Fence::ListWanted {
+        for key in std::mem::take(&mut self.list_wanted) {
+            if let Some(pool) = self.pools.get_mut(&key)
+                && pool.fence == Fence::ListWanted
+            {
                 pool.fence = Fence::Listing(ticket);
+                self.fencing.insert(key);
                 wanted = true;
             }
         }
@@ -81,12 +85,12 @@ impl Ledger {
             return;
         }
         self.listing = None;
-        let keys: Vec<PoolKey> = self
-            .pools
-            .iter()
-            .filter(|(_, pool)| pool.fence == Fence::Listing(ticket))
-            .map(|(key, _)| key.clone())
-            .collect();
+        let listed_for = |key: &&PoolKey| {
+            self.pools
+                .get(*key)
+                .is_some_and(|pool| pool.fence == Fence::Listing(ticket))
+        };
+        let keys: Vec<PoolKey> = self.fencing.iter().filter(listed_for).cloned().collect();
         let Some(listed) = listed else {
             self.list_failures = self.list_failures.saturating_add(1);
             self.list_after = self.now.tick.after(back_off(self.list_failures, "list"));
@@ -94,6 +98,7 @@ impl Ledger {
             for key in keys {
                 if let Some(pool) = self.pools.get_mut(&key) {
                     pool.fence = Fence::ListWanted;
+                    self.list_wanted.insert(key);
                 }
             }
             return;
@@ -189,12 +194,15 @@ impl Ledger {
 
     /// Pools whose fence waits for bumps are looked at again.
     pub(super) fn touch_fences(&mut self) {
-        let fencing = self
-            .pools
-            .iter()
-            .filter(|(_, pool)| matches!(pool.fence, Fence::Bumping(_)));
-        let keys: Vec<PoolKey> = fencing.map(|(key, _)| key.clone()).collect();
-        self.write_pools.extend(keys);
+        self.fencing.retain(|key| {
+            self.pools.get(key).is_some_and(|pool| {
+                matches!(
+                    pool.fence,
+                    Fence::Listing(_) | Fence::Bumping(_) | Fence::Adopting
+                )
+            })
+        });
+        self.write_pools.extend(self.fencing.iter().cloned());
     }
 
     /// Queues every live revealed holder that names the pool, and ends the fence with that write.

@@ -196,7 +196,7 @@ impl Ledger {
                         let ahead = shape
                             .demand
                             .keys()
-                            .find(|key| self.queues.ahead(key, rank) > 0);
+                            .find(|key| self.queues.has_ahead(key, rank));
                         ahead.map(|key| Cause::Reserved(key.clone()))
                     }
                 }

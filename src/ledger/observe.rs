@@ -36,8 +36,10 @@ impl Ledger {
             .seen
             .as_ref()
             .is_some_and(|seen| seen.uid == object.uid);
+        let owner = |object: &PoolObject| object.owner.as_ref().map(|owner| owner.uid.clone());
         let shape_changed = !same
-            || pool.spec().map(|spec| &spec.family) != object.spec.read().map(|spec| &spec.family);
+            || pool.spec().map(|spec| &spec.family) != object.spec.read().map(|spec| &spec.family)
+            || pool.seen.as_ref().and_then(owner) != owner(&object);
         if !same {
             self.begin_incarnation(&key);
         }

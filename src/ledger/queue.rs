@@ -182,6 +182,13 @@ impl Queues {
         shapes
     }
 
+    /// Whether any request stands before this rank in the queues of a pool.
+    pub(super) fn has_ahead(&self, pool: &PoolKey, rank: &Rank) -> bool {
+        self.of_pool(pool)
+            .filter_map(|id| self.lines.get(&id))
+            .any(|line| line.queue.first().is_some_and(|first| first < rank))
+    }
+
     /// How many requests stand before this rank in the queues of a pool.
     pub(super) fn ahead(&self, pool: &PoolKey, rank: &Rank) -> usize {
         self.of_pool(pool)

@@ -177,8 +177,8 @@ impl Ledger {
             return;
         }
         if request.gone.is_none() {
-            let ended =
-                super::end::judge(&request.view, None) == End::Confirmed || request.node_out;
+            // Whatever it had was released, on proof or on somebody's word: nothing waits for more.
+            let ended = super::end::judge(&request.view, None) != End::Live;
             if request.view.finalizer {
                 if ended {
                     let finalizers = Arc::clone(&request.view.finalizers);

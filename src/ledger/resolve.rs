@@ -101,6 +101,7 @@ impl Ledger {
             resolved.labels.push((family.label.clone(), value));
             let worker = worker?;
             resolved.children.push((named.clone(), worker.clone()));
+            resolved.named.insert(named.child(&worker));
             return self.resolve_child(named, &worker);
         }
         if spec.is_none()
@@ -109,6 +110,7 @@ impl Ledger {
             resolved.named.insert(parent.clone());
             if self.family_of(&parent).is_some() {
                 resolved.children.push((parent.clone(), worker.clone()));
+                resolved.named.insert(parent.child(&worker));
                 return self.resolve_child(&parent, &worker);
             }
         }

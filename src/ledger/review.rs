@@ -58,8 +58,9 @@ impl Ledger {
         }
         self.note_late_edit(uid);
         self.release_forced(uid);
-        self.adopt_if_uncounted(uid);
-        if end == End::Presumed {
+        if end == End::Live {
+            self.adopt_if_uncounted(uid);
+        } else {
             self.release_ended(uid, end);
         }
     }

@@ -74,7 +74,7 @@ pub fn pod(wire: PodWire, priority_max: Option<i32>) -> RequestView {
     let meta = wire.metadata;
     let annotations = meta.annotations.clone().unwrap_or_default();
     let namespace: Name = meta.namespace.clone().unwrap_or_default().into();
-    let raw = |key: &str| annotations.get(key).map(|text| Name::from(text.as_str()));
+    let raw = |key: &str| annotations.get(key).map(|text| kept(text));
     let text = RequestText {
         slots: raw(names::SLOTS),
         locks: raw(names::LOCKS),
@@ -134,6 +134,16 @@ fn effective_priority(own: i32, asked: Option<i32>, most: Option<i32>) -> i32 {
         Some(asked) => asked.min(own.max(most.unwrap_or(own))),
         None => own,
     }
+}
+
+/// An annotation as it is kept. What is longer than is read is never granted from, so its beginning
+/// and its length are enough to tell that it changed; a tenant's 256 KiB must not stay in memory.
+fn kept(text: &str) -> Name {
+    if text.len() <= request::MAX_ANNOTATION_BYTES {
+        return text.into();
+    }
+    let start: String = text.chars().take(32).collect();
+    format!("{start}… ({} bytes)", text.len()).into()
 }
 
 pub(super) fn version(meta: &ObjectMeta) -> Version {

@@ -154,8 +154,8 @@ async fn a_reservation_holds_back_nobody_of_higher_priority() {
     world.fenced("gpu").await;
     world.pod("holder").slots("gpu").create().await;
     world.granted("holder").await;
-    world.pod("big").slots("gpu=2").create().await;
-    world.waiting("gpu", 1).await;
+    let big = world.pod("big").slots("gpu=2").create().await;
+    world.a_second_after(&big).await;
     world.pod("small").slots("gpu").create().await;
     world.waiting("gpu", 2).await;
     world

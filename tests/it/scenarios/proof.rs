@@ -71,6 +71,7 @@ async fn a_pod_that_ended_without_its_kubelet_holds_until_an_operator_says_other
     let message = world.event("strict", "ForcedRelease").await;
     assert!(message.contains(a.id()), "{message}");
     world.granted("b").await;
+    // Nor does it keep the pod any longer.
     world.delete("a").await;
     world.gone("a").await;
     world.finish().await;
