@@ -11,7 +11,7 @@ use sluice::ledger::{
     Tick, Uid, Version, Wants, WriteOutcome,
 };
 
-/// 2026-11-21, in microseconds: pods arrive then.
+/// When the first pod arrives: 2026-11-21, in microseconds.
 const START: u64 = 1_795_219_200_000_000;
 /// Long enough for everything that people are told of waiting pods to have been told.
 const QUIET: u64 = 120_000;
@@ -71,7 +71,7 @@ impl Server {
     pub(super) fn arrive(&mut self) {
         self.created += 1;
         let version = self.next_version();
-        let view = pod(self.created, version);
+        let view = pod(self.created, version, self.server_time());
         self.waiting.insert(view.uid.clone(), view.clone());
         self.tell(Command::RequestSeen(Box::new(view)));
     }
@@ -103,7 +103,7 @@ impl Server {
             self.tick += 1;
             let now = Now {
                 tick: Tick(self.tick),
-                server: Micros(START + self.tick * 1_000),
+                server: self.server_time(),
             };
             let mut effects = Vec::new();
             let start = Instant::now();
@@ -167,6 +167,10 @@ impl Server {
         news.push_back(Command::RequestSeen(Box::new(view)));
     }
 
+    fn server_time(&self) -> Micros {
+        Micros(START + self.tick * 1_000)
+    }
+
     fn next_version(&mut self) -> Version {
         self.version += 1;
         Version(self.version)
@@ -210,7 +214,7 @@ fn limit(slots: usize) -> PoolObject {
     }
 }
 
-fn pod(number: usize, version: Version) -> RequestView {
+fn pod(number: usize, version: Version, created: Micros) -> RequestView {
     let mention = Mention {
         pool: key(),
         amount: Amount::Slots(1),
@@ -220,8 +224,8 @@ fn pod(number: usize, version: Version) -> RequestView {
         namespace: "bench".into(),
         name: format!("pod-{number:08}").into(),
         version,
-        // One second has many pods, as creation timestamps do.
-        arrival: Micros(START + number as u64 / 500 * 1_000_000),
+        // Creation timestamps have whole seconds.
+        arrival: Micros(created.0 / 1_000_000 * 1_000_000),
         priority: 0,
         ask: Ask::Wants(Wants {
             mentions: [mention].into(),

@@ -56,10 +56,24 @@ impl Ledger {
         let was_quarantined = pool.quarantine().is_some();
         let was_fenced = pool.status().is_some_and(|status| status.fenced);
         let is_fenced = object.status.read().is_some_and(|status| status.fenced);
+        // What the former incarnation could have told whom matters to the first fence alone: one after
+        // `open` concerns everybody.
+        let is_open = object.status.read().is_some_and(|status| status.open);
+        if is_fenced || is_open {
+            pool.former = None;
+        }
+        // A fence that began before the pool was Disabled (perhaps for a moment that was not shown)
+        // listed too early: somebody may have been let through since.
+        let generation = pool.seen.as_ref().map(|seen| seen.generation);
+        let opened = is_open && !pool.status().is_some_and(|status| status.open);
+        let begins_anew = was_fenced
+            || pool.fence == Fence::Done
+            || opened
+            || generation != Some(object.generation);
         pool.seen = Some(object);
         if is_fenced {
             pool.fence = Fence::Done;
-        } else if was_fenced || pool.fence == Fence::Done {
+        } else if begins_anew {
             pool.fence = Fence::Needed;
         }
         pool.recount();

@@ -202,7 +202,6 @@ impl Ledger {
         let asked = std::mem::take(&mut pool.witness_asked);
         match found {
             Found::Present(object) => {
-                let doubtful = pool.flight.as_ref().is_some_and(|flight| flight.doubtful);
                 let disabled = object
                     .spec
                     .read()
@@ -211,10 +210,7 @@ impl Ledger {
                     .status
                     .read()
                     .is_some_and(|status| status.open && !status.fenced);
-                self.pool_seen(*object);
-                if doubtful {
-                    self.requeue(key);
-                }
+                self.settle_doubt(key, *object);
                 for uid in asked {
                     self.witness(&uid, key, |item| match item {
                         Item::Open { confirmed, .. } => *confirmed = disabled && open,
@@ -240,6 +236,25 @@ impl Ledger {
         }
         self.touch(key);
         self.touch_family(key);
+    }
+
+    /// A live read ends the doubt about a write: if the status carries its batch, it was applied.
+    fn settle_doubt(&mut self, key: &PoolKey, object: PoolObject) {
+        let flight = self.pools.get(key).and_then(|pool| pool.flight.as_ref());
+        let batch = object
+            .status
+            .read()
+            .and_then(|status| status.batch.as_ref());
+        let doubtful = flight.is_some_and(|flight| flight.doubtful);
+        let applied = doubtful && flight.map(|flight| &flight.batch) == batch;
+        if applied {
+            self.status_applied(key, object);
+            return;
+        }
+        self.pool_seen(object);
+        if doubtful {
+            self.requeue(key);
+        }
     }
 
     /// Lets a plan hear what a live read found of a pool it takes no lease from.

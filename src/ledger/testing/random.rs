@@ -130,9 +130,9 @@ fn heal(seed: u64, world: &mut World, checker: &mut Checker) {
     }
     for _ in 0..120 {
         world.settle(20);
-        checker
-            .check(&world.server)
-            .unwrap_or_else(|wrong| panic!("seed {seed} healing: {wrong}"));
+        checker.check(&world.server).unwrap_or_else(|wrong| {
+            panic!("seed {seed} healing: {wrong}\n{}", world.server.story(60))
+        });
         let uids: Vec<Uid> = world.server.pods.keys().cloned().collect();
         for uid in uids {
             let Some(view) = world.server.pods.get(&uid).cloned() else {

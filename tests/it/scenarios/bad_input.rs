@@ -102,7 +102,7 @@ async fn a_spec_that_an_older_crd_let_through_stops_that_limit_alone() {
     world.pod("holder").slots("odd").create().await;
     world.granted("holder").await;
     let lax = json!([{"op": "remove",
-        "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/slots/minimum"}]);
+        "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/settleSeconds/minimum"}]);
     let crd = [
         "patch",
         "crd",
@@ -111,12 +111,10 @@ async fn a_spec_that_an_older_crd_let_through_stops_that_limit_alone() {
         "-p",
     ];
     world.kubectl(&[&crd[..], &[&lax.to_string()]].concat());
-    let nonsense = json!({"metadata": {"labels": {"try": "1"}}, "spec": {"slots": -5}});
+    let nonsense = json!({"metadata": {"labels": {"try": "1"}}, "spec": {"settleSeconds": -5}});
     world
         .eventually("the server to let nonsense through", async || {
-            let tried = world.try_patch_limit("odd", nonsense.clone()).await;
-            eprintln!("{tried:?}");
-            tried.is_ok()
+            world.try_patch_limit("odd", nonsense.clone()).await
         })
         .await;
     world
@@ -129,7 +127,8 @@ async fn a_spec_that_an_older_crd_let_through_stops_that_limit_alone() {
     world.granted("fine").await;
     world.event("waits", "LimitQuarantined").await;
     world.holders("odd", ["holder"]).await;
-    world.edit_limit("odd", json!({"slots": 2})).await;
+    let sane = json!({"slots": 2, "settleSeconds": 5});
+    world.edit_limit("odd", sane).await;
     world.granted("waits").await;
     world.finish().await;
 }

@@ -66,13 +66,13 @@ impl Space {
         revision(&patched.unwrap())
     }
 
-    /// Tries to change a limit by a merge patch.
-    pub(crate) async fn try_patch_limit(&self, name: &str, patch: Value) -> kube::Result<()> {
+    /// Tries to change a limit by a merge patch; whether the server took it.
+    pub(crate) async fn try_patch_limit(&self, name: &str, patch: Value) -> bool {
         let limits = self.pools(&ApiResource::erase::<ConcurrencyLimit>(&()));
         limits
             .patch(name, &PatchParams::default(), &Patch::Merge(patch))
             .await
-            .map(drop)
+            .is_ok()
     }
 
     /// Changes the status of a limit by a merge patch, as nobody but the controller should; gives the resourceVersion.

@@ -24,7 +24,14 @@ impl Rule for Physical {
         if change.old.as_ref().is_some_and(|old| !old.gated) {
             return;
         }
-        for lease in new.record().into_iter().flat_map(|record| &record.leases) {
+        // Token 0: a Disabled limit let it through uncounted.
+        let counted = |lease: &&RecordedLease| lease.token != 0;
+        for lease in new
+            .record()
+            .into_iter()
+            .flat_map(|record| &record.leases)
+            .filter(counted)
+        {
             if let Some(message) = excess(world, change, lease) {
                 report.add(Invariant::Physical, &change.place, message);
             }

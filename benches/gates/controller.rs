@@ -1,0 +1,97 @@
+//! The controller as a process of its own: the release binary, serving one namespace.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use super::Result;
+use super::stage::{Stage, eventually};
+
+pub(super) struct Controller {
+    process: Child,
+    port: u16,
+}
+
+impl Controller {
+    /// Starts one and waits until it decides.
+    pub(super) async fn start(stage: &Stage, namespace: &str, events: bool) -> Result<Self> {
+        let controller = Self::spawn(stage, namespace, events)?;
+        controller.ready().await?;
+        Ok(controller)
+    }
+
+    /// Starts one.
+    pub(super) fn spawn(stage: &Stage, namespace: &str, events: bool) -> Result<Self> {
+        let log = stage.directory().join(format!("sluice-{namespace}.log"));
+        let log = File::options().create(true).append(true).open(log)?;
+        let port = free_port()?;
+        let process = Command::new(env!("CARGO_BIN_EXE_sluice"))
+            .arg("controller")
+            .arg(format!("--namespaces={namespace}"))
+            .arg(format!("--metrics-addr=127.0.0.1:{port}"))
+            .arg(format!("--events={events}"))
+            .env("KUBECONFIG", stage.plane.kubeconfig())
+            .stdin(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok(Self { process, port })
+    }
+
+    /// Waits until it has listed everything.
+    pub(super) async fn ready(&self) -> Result<()> {
+        eventually("the controller to be ready", async || {
+            let answer = self.get("/readyz").await;
+            Ok(answer.is_ok_and(|text| text.starts_with("HTTP/1.1 200")))
+        })
+        .await
+    }
+
+    /// Waits until it follows so many waiting pods.
+    pub(super) async fn waits_for(&self, pods: usize) -> Result<()> {
+        let wanted = format!("name=\"{}\"}} {pods}", super::stage::LIMIT);
+        eventually(&format!("{pods} pods to be queued"), async || {
+            let text = self.get("/metrics").await?;
+            let mut waiting = text.lines().filter(|it| it.starts_with("sluice_waiting{"));
+            Ok(waiting.any(|line| line.ends_with(&wanted)))
+        })
+        .await
+    }
+
+    /// Resident memory, in MiB: now, and the most there ever was.
+    pub(super) fn memory(&self) -> Result<(f64, f64)> {
+        let id = self.process.id().ok_or("the controller has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().strip_suffix(" kB")?.parse::<f64>().ok()
+        };
+        let now = field("VmRSS:").ok_or("/proc does not say VmRSS")?;
+        let most = field("VmHWM:").ok_or("/proc does not say VmHWM")?;
+        Ok((now / 1024.0, most / 1024.0))
+    }
+
+    /// Ends it with SIGKILL.
+    pub(super) async fn kill(mut self) -> Result<()> {
+        Ok(self.process.kill().await?)
+    }
+
+    async fn get(&self, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
