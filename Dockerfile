@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The controller and the command, as a static binary in an empty image:
 #
 #   docker build -t sluice .

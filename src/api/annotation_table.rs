@@ -145,7 +145,7 @@ pub(super) const ANNOTATIONS: [AnnotationDoc; 18] = [
         names::RELEASE,
         "annotation on a limit or lock",
         "operator",
-        "UID of a holder",
+        "UIDs of holders, separated by commas",
         "frees that holder's lease without proof that it ended",
     ),
     row(

@@ -57,7 +57,7 @@ pub const FINALIZER: &str = "sluice.dev/confirm-end";
 
 // === on limits and locks ===
 
-/// Annotation, written by operators: UID of a holder whose lease is to be freed without proof.
+/// Annotation, written by operators: UIDs of holders, separated by commas, whose leases are to be freed without proof.
 pub const RELEASE: &str = "sluice.dev/release";
 /// Annotation, written by the controller on a worker's limit: generation of the family it was made from.
 pub const PARENT_GENERATION: &str = "sluice.dev/parent-generation";

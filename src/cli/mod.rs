@@ -19,7 +19,7 @@ struct Arguments {
 enum Subcommands {
     /// Runs the controller.
     Controller(controller::Arguments),
-    /// Removes Sluice's gate, label and finalizer from every pod that has them: before an uninstall.
+    /// Removes Sluice's gate and finalizer from every pod that has them: before an uninstall.
     UngateAll(ungate_all::Arguments),
     /// Writes the CRDs to a folder.
     Crds(generate::Crds),

@@ -218,6 +218,7 @@ impl Ledger {
                 && !is_counted(pool.entries.get(&uid), &add)
             {
                 pool.add(uid, add);
+                self.report_disbelieved(key, &add);
                 self.stats.adoptions = self.stats.adoptions.saturating_add(1);
             }
         }
@@ -230,6 +231,20 @@ impl Ledger {
             return Purpose::Plain;
         }
         Purpose::Adopt
+    }
+
+    /// A token too far ahead of the server's clock is no evidence: the holder is counted without it.
+    fn report_disbelieved(&mut self, key: &PoolKey, add: &Add) {
+        let Some(token) = add.adopt.filter(|token| self.believed(*token) != *token) else {
+            return;
+        };
+        self.stats.tokens_disbelieved = self.stats.tokens_disbelieved.saturating_add(1);
+        let Some(about) = self.pool_about(key) else {
+            return;
+        };
+        self.tell(about, true, "TokenDisbelieved", || {
+            format!("a running pod shows token {} for {key}, far ahead of the server's clock; it is counted without that token", token.0)
+        });
     }
 
     /// How a revealed holder counts in a pool: by the record of its reveal, which names its token; a
@@ -311,6 +326,7 @@ impl Ledger {
                 return;
             }
             pool.add(uid.clone(), add);
+            self.report_disbelieved(&key, &add);
             self.stats.adoptions = self.stats.adoptions.saturating_add(1);
             self.touch(&key);
         }

@@ -261,12 +261,17 @@ impl Ledger {
                 .pools
                 .get(&object.key)
                 .and_then(|pool| pool.seen.as_ref());
-            // A list is consistent: an older version than the one known means the server's past was
-            // restored, and whatever it says now is all there is.
-            if seen.is_some_and(|seen| object.version < seen.version) {
-                self.drop_pool(&object.key.clone(), None);
+            // A list is consistent: an older version than the one known means that the server's past was
+            // restored. Whatever it says now is all there is, and whoever runs is counted anew.
+            let restored = seen.is_some_and(|seen| object.version < seen.version);
+            let key = object.key.clone();
+            if restored {
+                self.drop_pool(&key, None);
             }
             self.pool_seen(object);
+            if restored && let Some(pool) = self.pools.get_mut(&key) {
+                pool.fence = Fence::Needed;
+            }
         }
     }
 

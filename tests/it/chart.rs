@@ -3,9 +3,14 @@
 //! [`helm`] is the way to Helm for every test that needs a release, [`stage`] a control plane to have it on. What the
 //! admission policies accept and refuse is in `policies`.
 
+mod audit;
 pub(crate) mod helm;
+mod process;
 mod rbac;
 mod release;
 mod render;
+mod served;
+mod site;
 pub(crate) mod stage;
+mod stories;
 mod uninstall;

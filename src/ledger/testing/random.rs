@@ -128,33 +128,12 @@ fn heal(seed: u64, world: &mut World, checker: &mut Checker) {
             },
         );
     }
-    for _ in 0..120 {
-        world.settle(20);
-        checker.check(&world.server).unwrap_or_else(|wrong| {
-            panic!("seed {seed} healing: {wrong}\n{}", world.server.story(60))
-        });
-        let uids: Vec<Uid> = world.server.pods.keys().cloned().collect();
-        for uid in uids {
-            let Some(view) = world.server.pods.get(&uid).cloned() else {
-                continue;
-            };
-            if view.is_revealed() {
-                end_pod(world, view);
-            }
-        }
-        if world
-            .server
-            .pods
-            .values()
-            .all(|pod| pod.progress.phase == PodPhase::Terminal)
-        {
-            break;
-        }
-    }
+    run_out(seed, world, checker);
     // Presumed ends settle, idle workers go, and the third worker's turn comes.
     world.settle(200);
     operator_acts(world);
-    world.settle(20);
+    run_out(seed, world, checker);
+    world.settle(60);
     let stuck: Vec<String> = world
         .server
         .pods
@@ -203,6 +182,33 @@ fn heal(seed: u64, world: &mut World, checker: &mut Checker) {
             "seed {seed}: leases stay:\n{}\n{known:#?}",
             world.server.story(30)
         );
+    }
+}
+
+/// Whoever runs ends, until everybody has.
+fn run_out(seed: u64, world: &mut World, checker: &mut Checker) {
+    for _ in 0..120 {
+        world.settle(20);
+        checker.check(&world.server).unwrap_or_else(|wrong| {
+            panic!("seed {seed} healing: {wrong}\n{}", world.server.story(60))
+        });
+        let uids: Vec<Uid> = world.server.pods.keys().cloned().collect();
+        for uid in uids {
+            let Some(view) = world.server.pods.get(&uid).cloned() else {
+                continue;
+            };
+            if view.is_revealed() {
+                end_pod(world, view);
+            }
+        }
+        if world
+            .server
+            .pods
+            .values()
+            .all(|pod| pod.progress.phase == PodPhase::Terminal)
+        {
+            break;
+        }
     }
 }
 

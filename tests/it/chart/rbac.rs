@@ -10,7 +10,7 @@ use super::render::find;
 const VERSION: &str = "1.37.1";
 
 /// What the controller may do in the namespaces it serves, as `group/resource verb`.
-const SERVED: [&str; 19] = [
+pub(super) const SERVED: [&str; 19] = [
     "sluice.dev/concurrencylimits get",
     "sluice.dev/concurrencylimits list",
     "sluice.dev/concurrencylimits watch",
@@ -32,21 +32,22 @@ const SERVED: [&str; 19] = [
     "events.k8s.io/events create",
 ];
 /// What it may do besides when it serves the whole cluster.
-const EVERYWHERE: [&str; 3] = ["/namespaces get", "/namespaces list", "/namespaces watch"];
+pub(super) const EVERYWHERE: [&str; 3] =
+    ["/namespaces get", "/namespaces list", "/namespaces watch"];
 /// What it may read that belongs to no namespace.
-const CLUSTER_SCOPED: [&str; 2] = [
+pub(super) const CLUSTER_SCOPED: [&str; 2] = [
     "/nodes get",
     "admissionregistration.k8s.io/validatingadmissionpolicybindings[sluice-guard,sluice-status] get",
 ];
 /// What the uninstall hook may do in the namespaces that were served.
-const CLEANUP: [&str; 4] = [
+pub(super) const CLEANUP: [&str; 4] = [
     "/pods get",
     "/pods list",
     "/pods patch",
     "sluice.dev/concurrencylimits bypass",
 ];
 /// What it may do besides where there is a mutating policy.
-const CLEANUP_CLUSTER_SCOPED: [&str; 1] =
+pub(super) const CLEANUP_CLUSTER_SCOPED: [&str; 1] =
     ["admissionregistration.k8s.io/mutatingadmissionpolicybindings[sluice-gate] delete"];
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod bad_input;
 mod bad_status;
 mod changes;
+mod denied;
 mod disabled;
 mod ends;
 mod families;

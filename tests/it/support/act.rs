@@ -13,6 +13,13 @@ use sluice_testenv::history::{Kind, ObjectRef};
 use super::pod::PodBuilder;
 use super::world::Space;
 
+/// Kinds of manifests in tests that belong to no namespace.
+const CLUSTER_KINDS: [&str; 3] = [
+    "PriorityClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+];
+
 impl Space {
     /// Begins a pod that waits with our gate.
     pub(crate) fn pod(&self, name: &str) -> PodBuilder<'_> {
@@ -122,7 +129,7 @@ impl Space {
         let kind = GroupVersionKind::try_from(&types).unwrap();
         let resource = ApiResource::from_gvk(&kind);
         let api: Api<DynamicObject> = match types.kind.as_str() {
-            "PriorityClass" => Api::all_with(self.client(), &resource),
+            kind if CLUSTER_KINDS.contains(&kind) => Api::all_with(self.client(), &resource),
             _ => self.pools(&resource),
         };
         let manager = PatchParams::apply("sluice-tests").force();
@@ -215,9 +222,9 @@ impl Space {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Names a limit of this namespace to the checker.
-    pub(crate) fn limit_ref(&self, name: &str) -> ObjectRef {
-        ObjectRef::new(Kind::Limit, self.namespace(), name)
+    /// Names a pod of this namespace to the checker.
+    pub(crate) fn pod_ref(&self, name: &str) -> ObjectRef {
+        ObjectRef::new(Kind::Pod, self.namespace(), name)
     }
 }
 

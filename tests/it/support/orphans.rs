@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex};
 
 const SCRIPT: &str = r#"
@@ -14,7 +14,7 @@ done
 [ -z "$all" ] || kill -9 $all
 "#;
 
-static SHELL: LazyLock<Mutex<ChildStdin>> = LazyLock::new(|| {
+static SHELL: LazyLock<Mutex<Child>> = LazyLock::new(|| {
     let shell = Command::new("/bin/sh")
         .args(["-c", SCRIPT])
         // Ctrl-C on a terminal must not end it before us.
@@ -24,7 +24,7 @@ static SHELL: LazyLock<Mutex<ChildStdin>> = LazyLock::new(|| {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    Mutex::new(shell.stdin.unwrap())
+    Mutex::new(shell)
 });
 
 /// A process that must not outlive this one, until this is dropped.
@@ -45,5 +45,5 @@ impl Drop for Registered {
 
 fn tell(sign: char, id: u32) {
     let mut shell = SHELL.lock().unwrap();
-    writeln!(shell, "{sign} {id}").unwrap();
+    writeln!(shell.stdin.as_mut().unwrap(), "{sign} {id}").unwrap();
 }

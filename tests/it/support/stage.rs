@@ -20,7 +20,7 @@ pub(crate) enum Stage {
     /// That of this process, with nodes.
     Shared(&'static ControlPlane, &'static FakeNodes),
     /// One that ends with the world; nodes where pods are to run.
-    Own(Box<ControlPlane>, Option<FakeNodes>),
+    Own(Box<(ControlPlane, Option<FakeNodes>)>),
 }
 
 impl Stage {
@@ -34,20 +34,20 @@ impl Stage {
 
     pub(super) async fn own(plane: ControlPlane, nodes: Option<FakeNodes>) -> Self {
         install_crds(&plane.client()).await;
-        Self::Own(Box::new(plane), nodes)
+        Self::Own(Box::new((plane, nodes)))
     }
 
     pub(crate) fn plane(&self) -> &ControlPlane {
         match self {
             Self::Shared(plane, _) => plane,
-            Self::Own(plane, _) => plane,
+            Self::Own(own) => &own.0,
         }
     }
 
     pub(crate) fn nodes(&self) -> &FakeNodes {
         match self {
             Self::Shared(_, nodes) => nodes,
-            Self::Own(_, nodes) => nodes.as_ref().unwrap(),
+            Self::Own(own) => own.1.as_ref().unwrap(),
         }
     }
 }
