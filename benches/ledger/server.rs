@@ -23,7 +23,8 @@ pub(super) struct Server {
     held: VecDeque<RequestView>,
     created: usize,
     version: u128,
-    tick: u64,
+    /// Milliseconds that passed beside those spent in the ledger.
+    passed: u64,
     /// Time spent inside the ledger so far.
     pub(super) time_in_ledger: Duration,
 }
@@ -42,7 +43,7 @@ impl Server {
             held: VecDeque::new(),
             created: 0,
             version: 1,
-            tick: 1,
+            passed: 1,
             time_in_ledger: Duration::ZERO,
         };
         server.tell(Command::PoolsListed {
@@ -50,13 +51,14 @@ impl Server {
             scope: None,
             objects: vec![server.limit.clone()],
         });
-        server.tell(Command::Synced);
         for _ in 0..waiters + slots {
-            server.arrive();
+            let pod = server.create();
+            server.hear(pod);
         }
+        server.tell(Command::Synced);
         // What is told to people about waiting pods, they are told before anything is counted.
         for _ in 0..QUIET / 1_000 {
-            server.tick += 1_000;
+            server.passed += 1_000;
             server.tell(Command::Tick);
         }
         assert_eq!(server.held.len(), slots, "all slots are taken");
@@ -69,11 +71,16 @@ impl Server {
 
     /// A pod is created.
     pub(super) fn arrive(&mut self) {
+        let pod = self.create();
+        self.tell(pod);
+    }
+
+    fn create(&mut self) -> Command {
         self.created += 1;
         let version = self.next_version();
-        let view = pod(self.created, version, self.server_time());
+        let view = pod(self.created, version, self.now().server);
         self.waiting.insert(view.uid.clone(), view.clone());
-        self.tell(Command::RequestSeen(Box::new(view)));
+        Command::RequestSeen(Box::new(view))
     }
 
     /// The pod that has held longest ends and is deleted.
@@ -100,25 +107,25 @@ impl Server {
     fn tell(&mut self, command: Command) {
         let mut news = VecDeque::from([command]);
         while let Some(command) = news.pop_front() {
-            self.tick += 1;
-            let now = Now {
-                tick: Tick(self.tick),
-                server: self.server_time(),
-            };
-            let mut effects = Vec::new();
-            let start = Instant::now();
-            self.ledger.handle(now, command);
+            self.hear(command);
             // As the driver does it: a batch of news, then all effects.
-            if news.is_empty() {
-                while let Some(effect) = self.ledger.poll_effect() {
-                    effects.push(effect);
-                }
+            if !news.is_empty() {
+                continue;
             }
+            let start = Instant::now();
+            let effects: Vec<Effect> = std::iter::from_fn(|| self.ledger.poll_effect()).collect();
             self.time_in_ledger += start.elapsed();
             for effect in effects {
                 self.answer(effect, &mut news);
             }
         }
+    }
+
+    fn hear(&mut self, command: Command) {
+        let now = self.now();
+        let start = Instant::now();
+        self.ledger.handle(now, command);
+        self.time_in_ledger += start.elapsed();
     }
 
     /// Carries out an effect; the answer comes first, then what a watch shows.
@@ -167,8 +174,14 @@ impl Server {
         news.push_back(Command::RequestSeen(Box::new(view)));
     }
 
-    fn server_time(&self) -> Micros {
-        Micros(START + self.tick * 1_000)
+    /// Time passes as the ledger takes it: what it does from time to time costs its share and no more.
+    fn now(&self) -> Now {
+        let spent = u64::try_from(self.time_in_ledger.as_millis()).unwrap_or(u64::MAX);
+        let tick = self.passed + spent;
+        Now {
+            tick: Tick(tick),
+            server: Micros(START + tick * 1_000),
+        }
     }
 
     fn next_version(&mut self) -> Version {

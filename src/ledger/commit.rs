@@ -35,6 +35,10 @@ impl Ledger {
             pool.must_read = false;
             pool.witness_asked = std::mem::take(&mut pool.witness_wanted);
             pool.reading = true;
+            pool.read_base = pool
+                .seen
+                .as_ref()
+                .map(|seen| (seen.uid.clone(), seen.version));
             self.effects.push_back(Effect::ReadPool(key.clone()));
         }
         if pool.reading || pool.flight.is_some() || pool.seen.is_none() {

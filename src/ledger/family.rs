@@ -206,6 +206,7 @@ impl Ledger {
             return;
         }
         pool.child_write = true;
+        pool.deleting_uid = Some(seen.uid.clone());
         let write = ChildWrite::Delete {
             pool: key.clone(),
             uid: seen.uid.clone(),

@@ -77,13 +77,14 @@ impl Ledger {
             pool.fence = Fence::Needed;
         }
         pool.recount();
-        if !was_quarantined {
+        let is_quarantined = pool.quarantine().is_some();
+        if is_quarantined && !was_quarantined {
             self.tell_quarantine(&key);
         }
         if shape_changed {
             self.unresolve_namers(&key);
         }
-        if news || shape_changed {
+        if news || shape_changed || begins_anew || is_quarantined != was_quarantined {
             self.touch_namers(&key);
             self.touch_holders(&key);
         }

@@ -198,6 +198,7 @@ impl Ledger {
             return;
         };
         pool.reading = false;
+        let base = pool.read_base.take();
         pool.child_write = false;
         let asked = std::mem::take(&mut pool.witness_asked);
         match found {
@@ -217,6 +218,17 @@ impl Ledger {
                         Item::Absent { .. } | Item::Lease { .. } => {}
                     });
                 }
+            }
+            Found::Absent
+                if pool
+                    .seen
+                    .as_ref()
+                    .map(|seen| (seen.uid.clone(), seen.version))
+                    != base =>
+            {
+                // Something was shown since the read began: the answer may be about a former incarnation.
+                pool.must_read = true;
+                pool.witness_wanted.extend(asked);
             }
             Found::Absent => {
                 self.drop_pool(key, None);
@@ -277,6 +289,12 @@ impl Ledger {
         match outcome {
             ChildOutcome::Written(object) => self.pool_seen(*object),
             ChildOutcome::Deleted => {
+                let deleted = pool.deleting_uid.take();
+                if pool.seen.as_ref().map(|seen| &seen.uid) != deleted.as_ref() {
+                    // The watch has shown the deletion already, and perhaps a new incarnation.
+                    self.touch(key);
+                    return;
+                }
                 let former = pool.status().map(|status| Former {
                     narrow: status.fenced && !status.open,
                     entries: Default::default(),

@@ -50,6 +50,10 @@ pub(super) struct Pool {
     pub(super) workers_wanted: BTreeSet<Name>,
     /// A live read is under way.
     pub(super) reading: bool,
+    /// What was known when it began: an absence says nothing about what came since.
+    pub(super) read_base: Option<(Uid, Version)>,
+    /// The incarnation that is being deleted as idle.
+    pub(super) deleting_uid: Option<Uid>,
     /// A write to it as a derived limit is under way.
     pub(super) child_write: bool,
     /// No writes before then.
@@ -158,6 +162,8 @@ impl Default for Pool {
             named_by: BTreeSet::new(),
             workers_wanted: BTreeSet::new(),
             reading: false,
+            read_base: None,
+            deleting_uid: None,
             child_write: false,
             hold_until: Tick(0),
             refusals: 0,
@@ -217,6 +223,14 @@ impl Pool {
     pub(super) fn is_open(&self) -> bool {
         self.status()
             .is_some_and(|status| status.open && !status.fenced)
+    }
+
+    /// A lease that is merely queued can still be written: the pool grants as it stands.
+    pub(super) fn still_grants(&self) -> bool {
+        self.mode() == Some(Mode::Active)
+            && self.fence == Fence::Done
+            && self.quarantine().is_none()
+            && self.seen.as_ref().is_some_and(|seen| !seen.deleting)
     }
 
     /// Units nobody has, or is about to have.

@@ -200,7 +200,11 @@ impl Ledger {
                             entry.token == *token && entry.attempt == plan.attempt
                         })
                 }
-                Item::Lease { durable: None, .. } => pool.counts(uid),
+                Item::Lease { durable: None, .. } => {
+                    pool.entries.contains_key(uid)
+                        || pool.may_write(uid)
+                        || (pool.adds.contains_key(uid) && pool.still_grants())
+                }
                 Item::Open { .. } => self.serves_open(pool),
                 Item::Absent { .. } => pool.seen.is_none(),
             }

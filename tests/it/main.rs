@@ -14,6 +14,7 @@
 
 mod chart;
 mod crds;
+mod docs;
 mod faults;
 mod policies;
 mod purity;

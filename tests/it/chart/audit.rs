@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sluice_testenv::Options;
 use tempfile::TempDir;
 
@@ -33,11 +33,10 @@ impl Audit {
     /// A log that is still empty.
     pub(super) fn begin() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let policy = format!(
-            "{{apiVersion: audit.k8s.io/v1, kind: Policy, omitStages: [RequestReceived], rules: [\
-             {{level: Metadata, userGroups: ['system:serviceaccounts:{NAMESPACE}']}}, {{level: None}}]}}"
-        );
-        std::fs::write(directory.path().join("policy.yaml"), policy).unwrap();
+        let ours = format!("system:serviceaccounts:{NAMESPACE}");
+        let policy = json!({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+            "rules": [{"level": "Metadata", "userGroups": [ours]}, {"level": "None"}]});
+        std::fs::write(directory.path().join("policy.json"), policy.to_string()).unwrap();
         Self { directory }
     }
 
@@ -45,7 +44,7 @@ impl Audit {
     pub(super) fn options(&self) -> Options {
         let file = |name| self.directory.path().join(name).display().to_string();
         Options::default()
-            .apiserver_argument(format!("--audit-policy-file={}", file("policy.yaml")))
+            .apiserver_argument(format!("--audit-policy-file={}", file("policy.json")))
             .apiserver_argument(format!("--audit-log-path={}", file("audit.log")))
     }
 

@@ -99,6 +99,9 @@ async fn kubectl_get_shows_the_numbers() {
             .create()
             .await;
     }
+    world
+        .limit_is("gpu", "full", |it| it.number("inUse") == 3)
+        .await;
     world.pod("alone").locks("door").create().await;
     let shows = |kind: &str, expected: &[&str]| {
         let text = world.kubectl(&["get", kind]);
