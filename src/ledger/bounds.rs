@@ -33,6 +33,10 @@ pub const NOTICE_AFTER: Span = Span::seconds(2);
 pub const EVENTS_PER_SECOND: u64 = 20;
 /// Events that may go at once after a quiet time.
 pub const EVENTS_BURST: u64 = 40;
+/// Waiting requests whose cause is looked at again, a second; the more wait, the more seldom each.
+pub const NOTICES_PER_SECOND: u64 = 100;
+/// Requests ahead that are counted for a sentence; further ones are "or more".
+pub const AHEAD_COUNTED_MAX: usize = 1_000;
 /// How often held-back events are summarised on their pool.
 pub const EVENT_SUMMARY_EVERY: Span = Span::seconds(30);
 /// Longest a changed number of waiters stays unwritten.

@@ -1,6 +1,7 @@
 //! Answers for people: how many, who holds, who waits, why. Reads everything, changes nothing.
 
 use super::book::Ledger;
+use super::bounds::AHEAD_COUNTED_MAX;
 use super::cause::Cause;
 use super::ids::{Amount, Attempt, PoolKey, PoolKind, Uid, Units};
 use super::object::Lease;
@@ -92,7 +93,13 @@ impl Ledger {
             PoolKind::Lock => text.push_str(&format!("; it is held by {}", pool.entries.len())),
         }
         if let Place::Queued(_, rank) = &request.place {
-            text.push_str(&format!(", {} ahead", self.queues.ahead(key, rank)));
+            let ahead = self.queues.ahead(key, rank);
+            let more = if ahead == AHEAD_COUNTED_MAX {
+                " or more"
+            } else {
+                ""
+            };
+            text.push_str(&format!(", {ahead}{more} ahead"));
         }
         let holders = holders_in(pool, &request.view.namespace);
         if !holders.is_empty() {

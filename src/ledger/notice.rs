@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use super::book::Ledger;
 use super::bounds::{
-    EVENT_SUMMARY_EVERY, EVENTS_BURST, EVENTS_PER_SECOND, NOTICE_AFTER, RECHECK_EVERY,
+    EVENT_SUMMARY_EVERY, EVENTS_BURST, EVENTS_PER_SECOND, NOTICE_AFTER, NOTICES_PER_SECOND,
+    RECHECK_EVERY,
 };
 use super::cause::Cause;
 use super::effect::{About, Effect, Event};
 use super::ids::{PoolKey, Uid};
 use super::request::{Phase, Place, Request};
-use super::time::Tick;
+use super::time::{Span, Tick};
 use super::timers::Timer;
 use super::view::RequestText;
 
@@ -82,11 +83,12 @@ impl Ledger {
         if !waits || request.gone.is_some() || !self.options.events {
             return;
         }
-        // Causes change without anybody touching the request: look again from time to time.
-        self.timers.set(
-            self.now.tick.after(RECHECK_EVERY),
-            Timer::Notice(uid.clone()),
-        );
+        // Causes change without anybody touching the request: look again from time to time, the more
+        // wait the more seldom.
+        let waiting = u64::try_from(self.requests.len()).unwrap_or(u64::MAX);
+        let pause = Span::seconds(waiting / NOTICES_PER_SECOND).max(RECHECK_EVERY);
+        self.timers
+            .set(self.now.tick.after(pause), Timer::Notice(uid.clone()));
         let Some(cause) = self.cause_of(uid) else {
             return;
         };

@@ -44,12 +44,12 @@ impl Ledger {
                     .as_ref()
                     .is_some_and(|seen| seen.version != flight.base);
                 pool.must_read |= !shown;
-                pool.conflict_base = pool.seen.as_ref().filter(|_| !shown).map(|seen| {
-                    (
-                        seen.generation,
-                        pool.status().and_then(|it| it.batch.clone()),
-                    )
-                });
+                // Whether nothing of ours had changed shows when the next write is composed.
+                let base = (
+                    flight.status.observed_generation,
+                    flight.status.previous_batch.clone(),
+                );
+                pool.conflict_base = Some(base);
                 self.requeue(key);
             }
             WriteOutcome::Invalid(message) => self.status_invalid(key, &message),

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::bounds::AHEAD_COUNTED_MAX;
 use super::ids::{Amount, Name, PoolKey, Uid};
 use super::request::Place;
 use super::time::Micros;
@@ -189,12 +190,12 @@ impl Queues {
             .any(|line| line.queue.first().is_some_and(|first| first < rank))
     }
 
-    /// How many requests stand before this rank in the queues of a pool.
+    /// How many requests stand before this rank in the queues of a pool, counted up to a bound.
     pub(super) fn ahead(&self, pool: &PoolKey, rank: &Rank) -> usize {
-        self.of_pool(pool)
-            .filter_map(|id| self.lines.get(&id))
-            .fold(0, |sum, line| {
-                sum.saturating_add(line.queue.range(..rank).count())
-            })
+        let lines = self.of_pool(pool).filter_map(|id| self.lines.get(&id));
+        lines
+            .flat_map(|line| line.queue.range(..rank))
+            .take(AHEAD_COUNTED_MAX)
+            .count()
     }
 }

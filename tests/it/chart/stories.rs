@@ -186,9 +186,9 @@ async fn somebody_keeps_touching(space: &Space, audit: &Audit) {
             let pod = space.pod(&name).ungated().slots("gpu").locks("door");
             pod.run_for("0s").create().await;
             space.succeeded(&name).await;
-            
+
             let used = audit.used_by(RELEASE);
-            
+
             if wanted.iter().all(|right| used.contains(right)) {
                 return;
             }
