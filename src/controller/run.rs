@@ -103,8 +103,12 @@ pub async fn run(
     };
     let mut driving = tokio::spawn(driver.run());
     tokio::select! {
+        biased;
         _ = stop.wait_for(|stop| *stop) => {}
-        _ = &mut driving => return Err(RunError::Ended),
+        _ = &mut driving => {
+            // The driver hears of the stop as well, and may be done before this task is woken.
+            return if *stop.borrow() { Ok(()) } else { Err(RunError::Ended) };
+        }
     }
     if tokio::time::timeout(DRAIN_TIMEOUT, driving).await.is_err() {
         warn!(

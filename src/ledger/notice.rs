@@ -95,6 +95,9 @@ impl Ledger {
         let Some(request) = self.requests.get(uid) else {
             return;
         };
+        if cause == Cause::RequestDeleting {
+            return;
+        }
         if request
             .told
             .as_ref()

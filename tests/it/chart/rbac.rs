@@ -32,8 +32,7 @@ pub(super) const SERVED: [&str; 19] = [
     "events.k8s.io/events create",
 ];
 /// What it may do besides when it serves the whole cluster.
-pub(super) const EVERYWHERE: [&str; 3] =
-    ["/namespaces get", "/namespaces list", "/namespaces watch"];
+pub(super) const EVERYWHERE: [&str; 2] = ["/namespaces list", "/namespaces watch"];
 /// What it may read that belongs to no namespace.
 pub(super) const CLUSTER_SCOPED: [&str; 2] = [
     "/nodes get",

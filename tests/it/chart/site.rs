@@ -3,7 +3,7 @@
 //! The controller is a process with the ServiceAccount of the release; the pod of the Deployment, which a fake node only
 //! pretends to run, says how it is started, and when it is stopped and started anew.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
@@ -16,7 +16,7 @@ use super::helm::{Helm, NAMESPACE, RELEASE, eventually};
 use super::process::{Process, Program};
 use crate::support::{PodFacts as _, World};
 
-/// A node for what is to be lost with its node.
+/// A node that is to be lost: only pods that tolerate it get there.
 pub(super) const LOST_NODE: &str = "lost";
 /// Labels of the pods of the Deployment, and of the hook's Job.
 const OF_CONTROLLER: &str = "app.kubernetes.io/component=controller";
@@ -188,6 +188,11 @@ async fn ground() -> (Audit, ControlPlane, FakeNodes) {
     let audit = Audit::begin();
     let plane = ControlPlane::start(audit.options()).await.unwrap();
     let nodes = FakeNodes::start(&plane, &["node-1", LOST_NODE], NodeOptions::default())
+        .await
+        .unwrap();
+    let taint = json!({"spec": {"taints": [{"key": "example.com/lost", "effect": "NoSchedule"}]}});
+    Api::<Node>::all(plane.client())
+        .patch(LOST_NODE, &PatchParams::default(), &Patch::Merge(&taint))
         .await
         .unwrap();
     (audit, plane, nodes)

@@ -3,6 +3,8 @@
 
 use std::ops::Deref;
 
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, Patch, PatchParams};
 use serde_json::json;
 use sluice::api::{Lock, names};
@@ -17,6 +19,9 @@ type Space = <World as Deref>::Target;
 
 /// How many namespaces [`all`] takes, from the first one on.
 pub(super) const NAMESPACES: usize = 8;
+
+/// How many touch a limit at once, so that a write of its status seldom finds it as it was.
+const TOUCHERS: usize = 4;
 
 /// Every one of them. The audit log is that of the control plane.
 pub(super) async fn all(world: &World, audit: &Audit) {
@@ -39,11 +44,8 @@ async fn a_job_queues(space: &Space) {
     space
         .eventually("all pods of the Job to have had a slot", async || {
             let pods = space.all_pods().await;
-            let had = |pod: &&_| {
-                let pod: &k8s_openapi::api::core::v1::Pod = pod;
-                pod.phase() == "Succeeded" && pod.token("gpu").is_some()
-            };
-            pods.len() == 6 && pods.iter().filter(had).count() == 6
+            let had = |pod: &Pod| pod.phase() == "Succeeded" && pod.token("gpu").is_some();
+            pods.len() == 6 && pods.iter().all(had)
         })
         .await;
 }
@@ -108,8 +110,11 @@ async fn a_lost_node_is_proof(space: &Space) {
     let spec = json!({"slots": 1, "releasePolicy": "Confirmed"});
     space.limit_with("licence", spec).await;
     space.fenced("licence").await;
-    let lost = space.pod("lost").ungated().on_node(LOST_NODE);
-    lost.slots("licence").create().await;
+    let pod = json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "lost", "annotations": {(names::SLOTS): "licence"}},
+        "spec": {"containers": [{"name": "main", "image": "none"}],
+            "nodeSelector": {"kubernetes.io/hostname": LOST_NODE}, "tolerations": [{"operator": "Exists"}]}});
+    space.apply_json(pod).await;
     let lost = space.granted("lost").await;
     let finalizers = lost.metadata.finalizers.unwrap_or_default();
     assert_eq!(finalizers, [names::FINALIZER]);
@@ -195,7 +200,7 @@ async fn somebody_keeps_touching(space: &Space, audit: &Audit) {
         }
     };
     tokio::select! {
-        _ = futures::future::join_all((0..4).map(|_|touch())) => {}
+        _ = join_all((0..TOUCHERS).map(|_| touch())) => {}
         () = come_and_go() => {}
     }
 }
