@@ -102,12 +102,13 @@ pub async fn run(
         stop: stop.clone(),
     };
     let mut driving = tokio::spawn(driver.run());
+    let told = stop.clone();
     tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => {}
         _ = &mut driving => {
             // The driver hears of the stop as well, and may be done before this task is woken.
-            return if *stop.borrow() { Ok(()) } else { Err(RunError::Ended) };
+            return if *told.borrow() { Ok(()) } else { Err(RunError::Ended) };
         }
     }
     if tokio::time::timeout(DRAIN_TIMEOUT, driving).await.is_err() {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod crash;
+mod everything;
 mod rivals;
 mod server;
 mod stop;

@@ -15,6 +15,7 @@
 
 mod act;
 mod controller;
+mod dice;
 mod finish;
 mod orphans;
 mod pod;
@@ -25,6 +26,7 @@ mod state;
 mod world;
 
 pub(crate) use self::controller::Fault;
+pub(crate) use self::dice::Dice;
 pub(crate) use self::pod::PodFacts;
 pub(crate) use self::world::World;
 
