@@ -74,6 +74,7 @@ mod timers;
 mod view;
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, clippy::disallowed_macros)]
 mod testing;
 
 pub use book::{Ledger, Options};

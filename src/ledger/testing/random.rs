@@ -27,7 +27,7 @@ struct Reached {
 fn run(seed: u64) -> Reached {
     let controllers = 1 + (seed % 2) as usize;
     let mut world = World::new(seed, 12, controllers);
-    world.server.rules = seed % 3 != 0;
+    world.server.rules = !seed.is_multiple_of(3);
     let mut checker = Checker::default();
     for (name, slots) in [("gpu", 2), ("db", 1), ("net", 3)] {
         world.server.create_pool(limit(name), limit_spec(slots));

@@ -10,6 +10,7 @@ use super::super::*;
 
 /// One change, as the server made it.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Change {
     Pool {
         key: PoolKey,

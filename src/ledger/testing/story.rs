@@ -190,7 +190,8 @@ impl Teller {
     }
 
     fn tell(&mut self, from: usize, out: &mut String) {
-        for change in self.world.server.log[from..].to_vec() {
+        let changes: Vec<Change> = self.world.server.log[from..].to_vec();
+        for change in changes {
             self.tell_change(&change, out);
         }
         for event in &self.world.told[self.told_events..] {
