@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sluice::ledger::bounds::STATUS_SCHEMA;
 use sluice::ledger::{
     Admits, Amount, Ask, Attempt, Command, Effect, Gates, Granted, Ledger, Mention, Micros, Mode,
     Now, Options, Order, Part, PatchOutcome, PodAction, PodPatch, PodPhase, PoolKey, PoolKind,
@@ -221,7 +222,13 @@ fn limit(slots: usize) -> PoolObject {
         generation: 1,
         deleting: false,
         spec: Part::Read(spec(slots)),
-        status: Part::Read(PoolStatus::default()),
+        // It was there before its pods: an earlier controller has fenced it.
+        status: Part::Read(PoolStatus {
+            schema: STATUS_SCHEMA,
+            batch: Some("earlier-1".into()),
+            fenced: true,
+            ..PoolStatus::default()
+        }),
         owner: None,
         released: Default::default(),
     }

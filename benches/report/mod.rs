@@ -61,7 +61,11 @@ impl fmt::Display for Line {
         let Self {
             what, value, unit, ..
         } = self;
-        let decimals = if *value < 10.0 { 2 } else { 0 };
+        let decimals = match *value {
+            value if value < 10.0 => 2,
+            value if value < 100.0 => 1,
+            _ => 0,
+        };
         write!(formatter, "{what:72} {value:>10.decimals$} {unit:8}")?;
         match self.goal {
             Goal::AtLeast(goal) => write!(formatter, " >= {goal:<6} {}", verdict(*value >= goal)),

@@ -13,4 +13,5 @@ mod served;
 mod site;
 pub(crate) mod stage;
 mod stories;
+mod ungate;
 mod uninstall;

@@ -28,7 +28,7 @@
 {{- define "sluice.cleanupRules" -}}
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, patch]
+  verbs: [list, patch]
 # The guards let a holder of this verb open gates and take finalizers off.
 - apiGroups: [sluice.dev]
   resources: [concurrencylimits]

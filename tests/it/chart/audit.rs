@@ -71,9 +71,10 @@ impl Audit {
     pub(super) fn nothing_was_forbidden_to(&self, account: &str) {
         let all = self.of(account);
         assert!(!all.is_empty(), "{account} has asked for nothing");
-        let refused: Vec<&Request> = all
+        let refused: Vec<String> = all
             .iter()
             .filter(|it| matches!(it.code, 401 | 403))
+            .map(|it| format!("{} of {}: {}", it.right(), it.name, it.why))
             .collect();
         assert!(refused.is_empty(), "{account} was refused {refused:#?}");
     }

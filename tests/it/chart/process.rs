@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use sluice_testenv::ControlPlane;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -24,12 +24,15 @@ use super::helm::{NAMESPACE, eventually};
 /// How long a program that was asked to stop may take, in seconds: less than its pod's grace period.
 const STOP_SECONDS: u64 = 20;
 
+/// How long a program may take until it complains, in seconds.
+const COMPLAINT_SECONDS: u64 = 30;
+
 /// Counts programs, for the names of their logs.
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// What a container runs, and as whom.
 pub(super) struct Program {
-    pub(super) arguments: Vec<String>,
+    arguments: Vec<String>,
     environment: Vec<(String, String)>,
     kubeconfig: PathBuf,
 }
@@ -75,6 +78,25 @@ impl Program {
     /// Runs it to its end.
     pub(super) async fn run(&self) -> Output {
         self.command().output().await.unwrap()
+    }
+
+    /// Runs it until it complains of this, and ends it there; gives the line.
+    pub(super) async fn complains(&self, of: &str) -> String {
+        let mut child = self.command().spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let patience = Duration::from_secs(COMPLAINT_SECONDS);
+        let told = tokio::time::timeout(patience, async {
+            loop {
+                match lines.next_line().await.unwrap() {
+                    Some(line) if line.contains(of) => return line,
+                    Some(_) => {}
+                    None => panic!("{:?} ended and never said {of:?}", self.arguments),
+                }
+            }
+        });
+        let line = told.await.unwrap();
+        child.kill().await.unwrap();
+        line
     }
 
     /// Starts it for as long as it is wanted. Its log goes to this directory.

@@ -31,6 +31,8 @@ pub(super) const SERVED: [&str; 19] = [
     "/pods/status patch",
     "events.k8s.io/events create",
 ];
+/// What of that it needs on bad days only: a limit is read again when an answer was lost, or came before the watch's.
+pub(super) const SELDOM: [&str; 2] = ["sluice.dev/concurrencylimits get", "sluice.dev/locks get"];
 /// What it may do besides when it serves the whole cluster.
 pub(super) const EVERYWHERE: [&str; 2] = ["/namespaces list", "/namespaces watch"];
 /// What it may read that belongs to no namespace.
@@ -39,8 +41,7 @@ pub(super) const CLUSTER_SCOPED: [&str; 2] = [
     "admissionregistration.k8s.io/validatingadmissionpolicybindings[sluice-guard,sluice-status] get",
 ];
 /// What the uninstall hook may do in the namespaces that were served.
-pub(super) const CLEANUP: [&str; 4] = [
-    "/pods get",
+pub(super) const CLEANUP: [&str; 3] = [
     "/pods list",
     "/pods patch",
     "sluice.dev/concurrencylimits bypass",

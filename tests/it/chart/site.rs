@@ -14,6 +14,7 @@ use sluice_testenv::{ControlPlane, FakeNodes, NodeOptions, RUN_FOR};
 use super::audit::Audit;
 use super::helm::{Helm, NAMESPACE, RELEASE, eventually};
 use super::process::{Process, Program};
+use super::stage::asking;
 use crate::support::{PodFacts as _, World};
 
 /// A node that is to be lost: only pods that tolerate it get there.
@@ -71,9 +72,7 @@ impl Site {
     /// Waits until pods are gated and edits raise the attempt: the server takes policies up a moment after their install.
     async fn admission_works(&self) {
         let pods = self.world.pods();
-        let probe = json!({"metadata": {"name": "probe", "annotations": {(names::SLOTS): "probe"}},
-            "spec": {"containers": [{"name": "main", "image": "none"}]}});
-        let probe: Pod = serde_json::from_value(probe).unwrap();
+        let probe = asking("probe", "probe");
         let dry = PostParams {
             dry_run: true,
             ..PostParams::default()

@@ -139,9 +139,7 @@ impl Stage {
 
     /// Creates pod `first` once the policies work: it waits.
     pub(crate) async fn a_first_pod_waits(&self) {
-        let object = json!({"metadata": {"name": "first", "annotations": {"sluice.dev/slots": "gpu"}},
-            "spec": {"containers": [{"name": "main", "image": "none"}]}});
-        let object: Pod = serde_json::from_value(object).unwrap();
+        let object = asking("first", "gpu");
         eventually("a pod to be gated", async || {
             let dry = PostParams {
                 dry_run: true,
@@ -198,6 +196,13 @@ pub(crate) fn api(
         Some(namespace) => Api::namespaced_with(client, namespace, &resource),
         None => Api::all_with(client, &resource),
     }
+}
+
+/// A pod that asks for slots as its user writes it.
+pub(super) fn asking(name: &str, slots: &str) -> Pod {
+    let pod = json!({"metadata": {"name": name, "annotations": {"sluice.dev/slots": slots}},
+        "spec": {"containers": [{"name": "main", "image": "none"}]}});
+    serde_json::from_value(pod).unwrap()
 }
 
 pub(crate) fn gated(pod: &Pod) -> bool {

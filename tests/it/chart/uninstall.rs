@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::helm::{NAMESPACE, RELEASE, eventually};
 use super::site::{hook_pod, run_hook};
-use super::stage::{Stage, gated};
+use super::stage::{Stage, asking, gated};
 
 impl Stage {
     /// `helm uninstall` waits for the hook's Job.
@@ -35,10 +35,37 @@ impl Stage {
             self.helm
                 .start(&["uninstall", RELEASE, "-n", NAMESPACE, "--timeout", "120s"]);
         let hook = hook_pod(&self.plane.client()).await;
+        self.the_hook_is_caged().await;
         let printed = run_hook(&self.plane, &hook).await;
         assert!(printed.contains("1 pods were freed"), "{printed}");
+        self.nobody_is_gated_any_more().await;
         let ended = uninstall.wait().await.unwrap();
         assert!(ended.success(), "helm uninstall: {ended}");
+    }
+
+    /// Its account may patch pods, and yet changes nothing of them that is not ours.
+    async fn the_hook_is_caged(&self) {
+        let account = self
+            .plane
+            .client_for_service_account(NAMESPACE, "sluice-cleanup");
+        let pods: Api<Pod> = Api::namespaced(account.await.unwrap(), &self.team);
+        let relabel = Patch::Merge(json!({"metadata": {"labels": {"app": "x"}}}));
+        let refused = pods.patch("first", &PatchParams::default(), &relabel).await;
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("sluice-cage"), "{error}");
+    }
+
+    /// The server drops a policy up to a second after its binding. Whoever were gated meanwhile would wait for ever, so
+    /// the hook's work is not done before that is over.
+    async fn nobody_is_gated_any_more(&self) {
+        let dry = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        match self.pods().create(&dry, &asking("after", "gpu")).await {
+            Ok(pod) => assert!(!gated(&pod), "the hook has ended, and pods are still gated"),
+            Err(error) => assert!(error.to_string().contains("sluice-request"), "{error}"),
+        }
     }
 
     pub(super) async fn nothing_is_left_but_limits(&self) {
@@ -85,11 +112,8 @@ impl Stage {
             "{notes}"
         );
         self.a_first_pod_waits().await;
-        let object = json!({"metadata": {"name": "free", "annotations": {"sluice.dev/slots": "GPU"}},
-            "spec": {"containers": [{"name": "main", "image": "none"}]}});
-        let free: Pod = serde_json::from_value(object).unwrap();
         let free = Api::<Pod>::namespaced(self.plane.client(), &elsewhere)
-            .create(&PostParams::default(), &free)
+            .create(&PostParams::default(), &asking("free", "GPU"))
             .await;
         assert!(!gated(&free.unwrap()));
         let controller = self
