@@ -4,7 +4,7 @@
 //! It removes the admission binding first (else new pods would be gated behind its back), then works
 //! until a list shows nothing of ours. It grants nothing: pods that are let go this way hold no slots.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
@@ -20,6 +20,9 @@ use crate::client;
 const ROUNDS_MAX: u32 = 60;
 /// Pause between rounds.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long an API server may go on with a policy whose binding is deleted (it looks once a second; of
+/// several servers each in its own time). A pod gated meanwhile would wait for ever.
+const POLICY_LAG: Duration = Duration::from_secs(3);
 /// Pods on one page.
 const PAGE_SIZE: u32 = 500;
 
@@ -39,6 +42,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     for binding in &arguments.remove_admission_binding {
         remove_binding(&client, binding).await?;
     }
+    let policies_may_act_until = match arguments.remove_admission_binding.as_slice() {
+        [] => Instant::now(),
+        _ => Instant::now() + POLICY_LAG,
+    };
     let apis: Vec<Api<Pod>> = match arguments.namespaces.as_slice() {
         [] => vec![Api::all(client.clone())],
         namespaces => namespaces
@@ -57,7 +64,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
                 }
             }
         }
-        if left.is_empty() && nothing_left(&apis).await? {
+        let policies_may_act = Instant::now() < policies_may_act_until;
+        if left.is_empty() && !policies_may_act && nothing_left(&apis).await? {
             println!("{freed} pods were freed of Sluice's gate and finalizer");
             return Ok(());
         }

@@ -93,7 +93,6 @@ impl Site {
                 people.granted(name).await;
             }
         }
-        people.waiting("gpu", 2).await;
     }
 
     /// Somebody removes a guard: every limit says so, as soon as the controller looks. The upgrade puts it back.

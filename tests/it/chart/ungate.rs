@@ -45,7 +45,6 @@ impl Site {
                     space.granted(name).await;
                 }
             }
-            space.waiting("gpu", 2).await;
         }
         let verbs = ["--verb=get,list,patch", "--resource=pods"];
         self.world
