@@ -62,7 +62,7 @@ impl Helm {
     /// Starts a command that a test works beside.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments)
-            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .unwrap()

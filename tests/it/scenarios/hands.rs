@@ -189,12 +189,12 @@ async fn a_namespace_is_deleted_with_all_that_waits_and_runs_in_it() {
         .await;
     let namespace = world.namespace().to_owned();
     world.kubectl(&["delete", "namespace", &namespace, "--wait=false"]);
+    // The namespace controller deletes kind by kind, and looks again when it likes to.
     world
-        .eventually("all pods and limits to be gone", async || {
+        .within(120, "all pods and limits to be gone", async || {
             world.all_pods().await.is_empty() && world.all_pools().await.is_empty()
         })
         .await;
-    // The namespace controller looks again when it likes to.
     world
         .within(120, "the namespace to be gone", async || {
             world
