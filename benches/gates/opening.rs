@@ -17,8 +17,8 @@ const MANY: usize = 10_000;
 const PAIRS: usize = 5;
 /// Connections of the floors. The last is what the controller has (its bound of patches under way).
 const CONNECTIONS: [usize; 4] = [1, 4, 16, 64];
-/// What Kueue reached on the same control plane, at best, in pods a second.
-const KUEUE: f64 = 60.0;
+/// What Kueue reached of the floor on the same control plane, at best.
+const KUEUE: f64 = 0.12;
 
 /// The floors and nothing else.
 pub(super) async fn floors_alone(stage: &Stage, report: &mut Report) -> Result<()> {
@@ -46,27 +46,30 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
     let equal = floors
         .last()
         .map_or(f64::NAN, |it| median(it.iter().copied()));
-    report.add(
-        "(b) 1,000 of 1,000 waiting pods",
-        ours,
-        "/s",
-        Goal::AtLeast(5.0 * KUEUE),
-    );
+    report.add("(b) 1,000 of 1,000 waiting pods", ours, "/s", Goal::None);
     report.add(
         "(b) 1,000 of 10,000 waiting pods",
         ours_of_many,
         "/s",
         Goal::None,
     );
+    let ratio = ours / equal;
     report.add(
         "(b) ours / floor at equal concurrency",
-        ours / equal,
+        ratio,
         "",
         Goal::AtLeast(0.85),
     );
     report.add(
+        "(b) that, in times of Kueue's at best",
+        ratio / KUEUE,
+        "",
+        Goal::AtLeast(5.0),
+    );
+    let flat = ours_of_many / ours;
+    report.add(
         "(b) with 10,000 waiting / with 1,000",
-        ours_of_many / ours,
+        flat,
         "",
         Goal::AtLeast(0.8),
     );

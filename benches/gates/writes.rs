@@ -31,7 +31,7 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
         Goal::AtMost(2.1),
     );
     report.add(
-        "(b) writes for each grant, of Kueue's 15.5",
+        "(b) the most of these, in parts of Kueue's 15.5",
         late / KUEUE,
         "",
         Goal::AtMost(0.2),

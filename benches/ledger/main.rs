@@ -17,11 +17,11 @@ use server::Server;
 
 /// Waiters, all of the time.
 const WAITERS: [usize; 4] = [100, 1_000, 10_000, 100_000];
-/// Slots of the limit: so many hold at any time.
-const SLOTS: usize = 10;
-/// Slots that open at once in the second part.
-const OPENED: usize = 1_000;
-/// Decisions of one round.
+/// Slots of the limit in the first part: so many hold at any time.
+const FEW_SLOTS: usize = 10;
+/// Slots in the second part; as many as a status has room for.
+const MANY_SLOTS: usize = 1_000;
+/// Decisions of one round; a multiple of the slots.
 const DECISIONS: usize = 2_000;
 /// Rounds for each number of waiters, one after the other through all numbers, so that a busy moment hits all alike.
 const ROUNDS: usize = 5;
@@ -30,66 +30,66 @@ const FLAT: f64 = 0.8;
 
 fn main() {
     let mut report = Report::default();
-    one_by_one(&mut report);
-    all_at_once(&mut report);
+    measure(
+        &mut report,
+        "one end at a time, 10 slots",
+        FEW_SLOTS,
+        |server| {
+            for _ in 0..DECISIONS {
+                server.arrive();
+                server.end_oldest_holder();
+            }
+        },
+    );
+    measure(
+        &mut report,
+        "1,000 ends at once, 1,000 slots",
+        MANY_SLOTS,
+        |server| {
+            for _ in 0..DECISIONS / MANY_SLOTS {
+                for _ in 0..MANY_SLOTS {
+                    server.arrive();
+                }
+                server.end_all_holders();
+            }
+        },
+    );
+    edit(&mut report);
     report.print();
 }
 
-/// A slot comes back and goes to the next, again and again.
-fn one_by_one(report: &mut Report) {
-    let mut servers = WAITERS.map(|waiters| Server::with_waiters(waiters, SLOTS));
+/// Slots come back and go to the next, again and again, with any number of waiters.
+fn measure(report: &mut Report, what: &str, slots: usize, decide: impl Fn(&mut Server)) {
+    let mut servers = WAITERS.map(|waiters| Server::with_waiters(waiters, slots));
     let mut rates = [const { Vec::new() }; WAITERS.len()];
     for _ in 0..ROUNDS {
         for (server, rates) in servers.iter_mut().zip(&mut rates) {
             let before = server.time_in_ledger;
-            for _ in 0..DECISIONS {
-                server.arrive();
-                server.end_oldest_holder();
-                assert_eq!(server.holders(), SLOTS, "a slot lies idle");
-            }
+            decide(server);
             rates.push(rate(DECISIONS, server.time_in_ledger - before));
-        }
-    }
-    tell(report, "one slot at a time", rates.map(median));
-}
-
-/// All slots open at once: one pass and one status write for all of them.
-fn all_at_once(report: &mut Report) {
-    let mut rates = [const { Vec::new() }; WAITERS.len()];
-    for _ in 0..ROUNDS {
-        for (waiters, rates) in WAITERS.into_iter().zip(&mut rates) {
-            let mut server = Server::with_waiters(waiters.max(OPENED), 0);
-            let before = server.time_in_ledger;
-            server.resize(OPENED);
-            assert_eq!(server.holders(), OPENED, "a slot lies idle");
-            rates.push(rate(OPENED, server.time_in_ledger - before));
+            assert_eq!(server.holders(), slots, "a slot lies idle");
         }
     }
     let rates = rates.map(median);
-    // With 100 waiters there is nothing to fill 1,000 slots with.
-    tell_from(report, "1,000 slots at once", 1, &rates);
-}
-
-fn tell(report: &mut Report, what: &str, rates: [f64; WAITERS.len()]) {
-    tell_from(report, what, 0, &rates);
-}
-
-fn tell_from(report: &mut Report, what: &str, first: usize, rates: &[f64]) {
-    let figures = || WAITERS.into_iter().zip(rates).skip(first);
-    for (waiters, rate) in figures() {
-        report.add(
-            format!("(e) {what}, {waiters} waiters"),
-            *rate,
-            "/s",
-            Goal::None,
-        );
+    for (waiters, rate) in WAITERS.into_iter().zip(rates) {
+        let what = format!("(e) {what}: decisions, {waiters} waiters");
+        report.add(what, rate, "/s", Goal::None);
     }
-    if let (Some((fewest, slow)), Some((most, fast))) = (figures().next(), figures().next_back()) {
-        report.add(
-            format!("(e) {what}: rate with {most} waiters / with {fewest}"),
-            fast / slow,
-            "",
-            Goal::AtLeast(FLAT),
-        );
+    let [fewest, .., most] = rates;
+    let what = format!("(e) {what}: 100,000 waiters / 100");
+    report.add(what, most / fewest, "", Goal::AtLeast(FLAT));
+}
+
+/// An edit of the limit concerns every waiter: that may cost what it costs once, and is told.
+fn edit(report: &mut Report) {
+    for waiters in WAITERS {
+        let mut server = Server::with_waiters(waiters, FEW_SLOTS);
+        let times = (1..=ROUNDS).map(|more| {
+            let before = server.time_in_ledger;
+            server.resize(FEW_SLOTS + more);
+            (server.time_in_ledger - before).as_secs_f64() * 1_000.0
+        });
+        let what = format!("(e) the limit is edited: {waiters} waiters");
+        report.add(what, median(times), "ms", Goal::None);
     }
 }

@@ -47,20 +47,20 @@ impl Server {
             passed: 1,
             time_in_ledger: Duration::ZERO,
         };
-        server.tell(Command::PoolsListed {
+        server.tell([Command::PoolsListed {
             kind: PoolKind::Limit,
             scope: None,
             objects: vec![server.limit.clone()],
-        });
+        }]);
         for _ in 0..waiters + slots {
             let pod = server.create();
             server.hear(pod);
         }
-        server.tell(Command::Synced);
+        server.tell([Command::Synced]);
         // What is told to people about waiting pods, they are told before anything is counted.
         for _ in 0..QUIET / 1_000 {
             server.passed += 1_000;
-            server.tell(Command::Tick);
+            server.tell([Command::Tick]);
         }
         assert_eq!(server.held.len(), slots, "all slots are taken");
         server
@@ -73,7 +73,7 @@ impl Server {
     /// A pod is created.
     pub(super) fn arrive(&mut self) {
         let pod = self.create();
-        self.tell(pod);
+        self.tell([pod]);
     }
 
     fn create(&mut self) -> Command {
@@ -86,14 +86,27 @@ impl Server {
 
     /// The pod that has held longest ends and is deleted.
     pub(super) fn end_oldest_holder(&mut self) {
-        let Some(mut view) = self.held.pop_front() else {
-            return;
-        };
+        if let Some((ended, vanished)) = self.end() {
+            self.tell([ended]);
+            self.tell([vanished]);
+        }
+    }
+
+    /// All pods that hold end at once, and are deleted at once.
+    pub(super) fn end_all_holders(&mut self) {
+        let (ended, vanished): (Vec<_>, Vec<_>) = std::iter::from_fn(|| self.end()).unzip();
+        self.tell(ended);
+        self.tell(vanished);
+    }
+
+    /// What a watch shows of the end of the oldest holder.
+    fn end(&mut self) -> Option<(Command, Command)> {
+        let mut view = self.held.pop_front()?;
         view.version = self.next_version();
         view.progress.phase = PodPhase::Terminal;
-        self.tell(Command::RequestSeen(Box::new(view.clone())));
+        let ended = Command::RequestSeen(Box::new(view.clone()));
         view.version = self.next_version();
-        self.tell(Command::RequestVanished(Box::new(view)));
+        Some((ended, Command::RequestVanished(Box::new(view))))
     }
 
     /// The limit gets another number of slots.
@@ -101,12 +114,12 @@ impl Server {
         self.limit.spec = Part::Read(spec(slots));
         self.limit.generation += 1;
         self.limit.version = self.next_version();
-        self.tell(Command::PoolSeen(Box::new(self.limit.clone())));
+        self.tell([Command::PoolSeen(Box::new(self.limit.clone()))]);
     }
 
     /// Tells the ledger, and answers all that it then asks for.
-    fn tell(&mut self, command: Command) {
-        let mut news = VecDeque::from([command]);
+    fn tell(&mut self, news: impl IntoIterator<Item = Command>) {
+        let mut news: VecDeque<Command> = news.into_iter().collect();
         while let Some(command) = news.pop_front() {
             self.hear(command);
             // As the driver does it: a batch of news, then all effects.

@@ -28,7 +28,7 @@ struct Line {
 }
 
 impl Report {
-    /// Adds a figure, and says it at once: a benchmark takes minutes.
+    /// Adds a figure, and says it at once on stderr: a benchmark takes minutes.
     pub(crate) fn add(
         &mut self,
         what: impl Into<String>,
@@ -42,11 +42,11 @@ impl Report {
             unit,
             goal,
         };
-        println!("{line}");
+        eprintln!("{line}");
         self.lines.push(line);
     }
 
-    /// Prints all figures that have a goal once more, below each other, and the machine.
+    /// Prints all figures below each other, and the machine.
     pub(crate) fn print(&self) {
         println!("\n{:72} {:>10} {:8} {:>9}", "", "measured", "", "goal");
         for line in &self.lines {

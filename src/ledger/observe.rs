@@ -66,10 +66,11 @@ impl Ledger {
         // listed too early: somebody may have been let through since.
         let generation = pool.seen.as_ref().map(|seen| seen.generation);
         let opened = is_open && !pool.status().is_some_and(|status| status.open);
-        let begins_anew = was_fenced
-            || pool.fence == Fence::Done
-            || opened
-            || generation != Some(object.generation);
+        let begins_anew = !is_fenced
+            && (was_fenced
+                || pool.fence == Fence::Done
+                || opened
+                || generation != Some(object.generation));
         pool.seen = Some(object);
         if is_fenced {
             pool.fence = Fence::Done;
