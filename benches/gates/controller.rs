@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::Result;
-use super::stage::{Stage, eventually};
+use super::stage::{Stage, cpu_seconds, eventually};
 
 pub(super) struct Controller {
     process: Child,
@@ -73,6 +73,11 @@ impl Controller {
         let now = field("VmRSS:").ok_or("/proc does not say VmRSS")?;
         let most = field("VmHWM:").ok_or("/proc does not say VmHWM")?;
         Ok((now / 1024.0, most / 1024.0))
+    }
+
+    /// Processor time that it has taken so far.
+    pub(super) fn cpu_seconds(&self) -> Result<f64> {
+        cpu_seconds(self.process.id().ok_or("the controller has ended")?)
     }
 
     /// Ends it with SIGKILL.

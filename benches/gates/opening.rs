@@ -34,11 +34,13 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
     let few = Queue::fill(stage, OPENED).await?;
     let many = Queue::fill(stage, MANY).await?;
     let mut floors = [const { Vec::new() }; CONNECTIONS.len()];
-    let (mut with_few, mut with_many) = (Vec::new(), Vec::new());
+    let (mut with_few, mut with_many, mut costs) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..PAIRS {
         measure_floors(stage, &mut floors).await?;
-        with_few.push(few.open(stage).await?);
-        with_many.push(many.open(stage).await?);
+        let (rate, cost) = few.open(stage).await?;
+        with_few.push(rate);
+        costs.push(cost);
+        with_many.push(many.open(stage).await?.0);
     }
     tell_floors(report, &floors);
     let ours = median(with_few);
@@ -51,6 +53,13 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
         "(b) 1,000 of 10,000 waiting pods",
         ours_of_many,
         "/s",
+        Goal::None,
+    );
+    let cost = median(costs);
+    report.add(
+        "(b) the controller's processor time for a grant",
+        cost,
+        "ms",
         Goal::None,
     );
     let ratio = ours / equal;
@@ -117,10 +126,12 @@ impl Queue {
         Ok(created)
     }
 
-    /// Opens 1,000 slots; how many gates a second, until the last was seen open. Puts all back as it was.
-    async fn open(&self, stage: &Stage) -> Result<f64> {
+    /// Opens 1,000 slots; how many gates a second, until the last was seen open, and the controller's processor time for
+    /// each in milliseconds. Puts all back as it was.
+    async fn open(&self, stage: &Stage) -> Result<(f64, f64)> {
         let namespace = &self.namespace;
         let mut observer = Observer::start(stage, namespace).await?;
+        let cpu = self.controller.cpu_seconds()?;
         let start = Instant::now();
         let slots = i32::try_from(OPENED)?;
         let (resized, opened) =
@@ -128,6 +139,7 @@ impl Queue {
         resized?;
         let opened = opened?;
         let last = opened.last().map_or(start, |it| it.at);
+        let cpu = self.controller.cpu_seconds()? - cpu;
         stage.resize(namespace, 0).await?;
         stage
             .delete_pods(namespace, opened.into_iter().map(|it| it.pod))
@@ -136,6 +148,6 @@ impl Queue {
             .limit_has(namespace, "to be free", |status| status["inUse"] == 0)
             .await?;
         self.add(stage, OPENED).await?;
-        Ok(rate(OPENED, last - start))
+        Ok((rate(OPENED, last - start), cpu * 1_000.0 / OPENED as f64))
     }
 }

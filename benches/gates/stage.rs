@@ -10,7 +10,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use sluice::api::{ConcurrencyLimit, ConcurrencyLimitSpec, all_crds, names};
-use sluice_testenv::{ControlPlane, Options};
+use sluice_testenv::{Component, ControlPlane, Options};
 
 use super::Result;
 
@@ -56,6 +56,12 @@ impl Stage {
 
     pub(super) fn directory(&self) -> &Path {
         self.plane.directory()
+    }
+
+    /// Processor time that the API server has taken so far.
+    pub(super) fn server_cpu_seconds(&self) -> Result<f64> {
+        let id = self.plane.process_id(Component::ApiServer);
+        cpu_seconds(id.ok_or("the API server has ended")?)
     }
 
     pub(super) fn limits(&self, namespace: &str) -> Api<ConcurrencyLimit> {
@@ -166,6 +172,15 @@ pub(super) fn plain_pod() -> Value {
             "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
         }]},
     })
+}
+
+/// Processor time that a process has taken so far, its own and the kernel's for it.
+pub(super) fn cpu_seconds(process: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name in brackets may hold anything; utime and stime are fields 14 and 15, in hundredths of a second.
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<f64>);
+    Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
 }
 
 /// Waits until a condition holds, looking every 20 ms.

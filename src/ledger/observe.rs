@@ -71,6 +71,8 @@ impl Ledger {
                 || pool.fence == Fence::Done
                 || opened
                 || generation != Some(object.generation));
+        // Whoever was found running while the last write of the fence was under way is not in it.
+        let fence_ended = is_fenced && pool.fence != Fence::Done;
         pool.seen = Some(object);
         if is_fenced {
             pool.fence = Fence::Done;
@@ -85,7 +87,8 @@ impl Ledger {
         if shape_changed {
             self.unresolve_namers(&key);
         }
-        if news || shape_changed || begins_anew || is_quarantined != was_quarantined {
+        let stands_otherwise = begins_anew || fence_ended || is_quarantined != was_quarantined;
+        if news || shape_changed || stands_otherwise {
             self.touch_namers(&key);
             self.touch_holders(&key);
         }

@@ -232,7 +232,8 @@ impl Ledger {
                 let rank = request.rank();
                 self.move_to(uid, Place::Queued(shape, rank));
             }
-            (_, None) if partial => self.stop_grant(uid, Why::Edited),
+            // Entries of void attempts are on their way out by themselves.
+            (_, None) if self.has_current_entries(uid) => self.stop_grant(uid, Why::Edited),
             (_, None) => {}
         }
         self.set_timeout_timer(uid);

@@ -70,5 +70,5 @@ mod wait;
 pub use crate::component::Component;
 pub use crate::control_plane::{ControlPlane, Options};
 pub use crate::error::{Error, Result};
-pub use crate::kubelet::{EXIT_CODE, FakeNodes, NodeOptions, RUN_FOR, STOP_AFTER};
+pub use crate::kubelet::{DEDICATED, EXIT_CODE, FakeNodes, NodeOptions, RUN_FOR, STOP_AFTER};
 pub use crate::metrics::RequestKind;

@@ -128,6 +128,9 @@ fn heal(seed: u64, world: &mut World, checker: &mut Checker) {
             },
         );
     }
+    sweep(world);
+    world.settle(30);
+    everybody_is_counted(seed, world);
     run_out(seed, world, checker);
     // Presumed ends settle, idle workers go, and the third worker's turn comes.
     world.settle(200);
@@ -306,6 +309,7 @@ fn user_acts(world: &mut World, pods: &mut u64) {
                 }
             }
         }
+        (18, _) if world.dice.one_in(2) => sweep(world),
         (18, _) => unlabel(world),
         (19, Some(mut view)) => {
             // The admission policy raises the attempt at an edit.
@@ -366,7 +370,56 @@ fn create_pod(world: &mut World, pods: &mut u64) {
             wants.mentions = mentions.into();
         }
     }
+    if world.dice.one_in(12) {
+        // It came past admission: no gate, no label.
+        view.gates.ours = None;
+        view.managed = false;
+    }
     world.server.put_pod(view);
+}
+
+/// Pods that came past admission are labelled, as the sweep does.
+fn sweep(world: &mut World) {
+    let past: Vec<RequestView> = world
+        .server
+        .pods
+        .values()
+        .filter(|pod| pod.is_revealed() && !pod.managed)
+        .cloned()
+        .collect();
+    for mut view in past {
+        view.managed = true;
+        world.server.put_pod(view);
+    }
+}
+
+/// Whoever runs, with a record of its reveal or without, is counted by every limit that counts.
+fn everybody_is_counted(seed: u64, world: &World) {
+    for pod in world.server.pods.values() {
+        let Ask::Wants(wants) = &pod.ask else {
+            continue;
+        };
+        if !pod.is_revealed() || pod.progress.phase != PodPhase::Live || pod.granted.is_some() {
+            continue;
+        }
+        for mention in wants.mentions.iter() {
+            let Some(pool) = world.server.pools.get(&mention.pool) else {
+                continue;
+            };
+            let (Some(spec), Some(status)) = (pool.spec.read(), pool.status.read()) else {
+                continue;
+            };
+            let counts = spec.mode != Mode::Disabled && spec.family.is_none() && status.fenced;
+            let counted = status.entries().any(|it| it.uid == pod.uid);
+            assert!(
+                !counts || counted || pool.released.contains(&pod.uid),
+                "seed {seed}: {} runs and {} does not count it\n{}",
+                pod.name,
+                mention.pool,
+                world.server.story(40)
+            );
+        }
+    }
 }
 
 /// The annotations are edited; the parsed request follows the text.

@@ -24,7 +24,7 @@ mod ugly;
 mod view;
 mod writer;
 
-pub use self::nodes::{FakeNodes, NodeOptions};
+pub use self::nodes::{DEDICATED, FakeNodes, NodeOptions};
 
 /// How long a pod runs before it ends by itself.
 pub const RUN_FOR: &str = "testenv.sluice.dev/run-for";

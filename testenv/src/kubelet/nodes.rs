@@ -18,6 +18,9 @@ use crate::error::{Error, Result};
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
+/// The taint on every node of [`NodeOptions::dedicated`]; a pod tolerates it to be scheduled there.
+pub const DEDICATED: &str = "sluice-testenv.dev/dedicated";
+
 /// What fake nodes have to offer. The default is room for any test.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
@@ -29,6 +32,9 @@ pub struct NodeOptions {
     pub pods: u32,
     /// Labels beside `kubernetes.io/hostname`.
     pub labels: BTreeMap<String, String>,
+    /// Keeps pods away that do not tolerate the taint [`DEDICATED`]: nodes that a test breaks on a shared control plane
+    /// must not be given the pods of other tests.
+    pub dedicated: bool,
 }
 
 impl Default for NodeOptions {
@@ -38,6 +44,7 @@ impl Default for NodeOptions {
             memory: "64Ti".into(),
             pods: 100_000,
             labels: BTreeMap::new(),
+            dedicated: false,
         }
     }
 }
@@ -98,7 +105,10 @@ impl FakeNodes {
         self.answers.set(name, true);
         let mut labels = self.options.labels.clone();
         labels.insert("kubernetes.io/hostname".into(), name.into());
-        let node = json!({"metadata": {"name": name, "labels": labels}});
+        // Admission adds the taint not-ready to these, whence no pod comes here until the last line.
+        let taints = self.taints(&[]);
+        let node =
+            json!({"metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}});
         let node: Node = serde_json::from_value(node).map_err(|error| {
             Error::io(format!("describe node {name}"))(std::io::Error::other(error))
         })?;
@@ -117,8 +127,8 @@ impl FakeNodes {
             "conditions": [ready("True", "KubeletReady")],
         }});
         self.patch_status(name, &status).await?;
-        // Admission adds the taint not-ready to every new node; the controller that takes it off is not running.
-        self.patch(name, &json!({"spec": {"taints": null}})).await
+        // The controller that takes off admission's taint is not running.
+        self.taint(name, &[]).await
     }
 
     /// Cuts a node off: its pods run on, nothing they do is reported, and deleting them does not end. The node is marked
@@ -140,7 +150,7 @@ impl FakeNodes {
     pub async fn resume(&self, name: &str) -> Result<()> {
         let status = json!({"status": {"conditions": [ready("True", "KubeletReady")]}});
         self.patch_status(name, &status).await?;
-        self.patch(name, &json!({"spec": {"taints": null}})).await?;
+        self.taint(name, &[]).await?;
         self.answers.set(name, true);
         Ok(())
     }
@@ -172,12 +182,17 @@ impl FakeNodes {
             .map_err(Error::request(format!("delete node {name}")))
     }
 
+    /// Gives a node these taints and the one of its kind, in place of all it has.
     async fn taint(&self, name: &str, taints: &[(&str, &str)]) -> Result<()> {
-        let taints: Value = taints
-            .iter()
-            .map(|(key, effect)| json!({"key": key, "effect": effect}))
-            .collect();
+        let taints = self.taints(taints);
         self.patch(name, &json!({"spec": {"taints": taints}})).await
+    }
+
+    fn taints(&self, taints: &[(&str, &str)]) -> Value {
+        let dedicated = self.options.dedicated.then_some((DEDICATED, "NoSchedule"));
+        let all = dedicated.iter().chain(taints);
+        all.map(|(key, effect)| json!({"key": key, "effect": effect}))
+            .collect()
     }
 
     async fn patch(&self, name: &str, patch: &Value) -> Result<()> {

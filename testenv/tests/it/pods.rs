@@ -8,7 +8,9 @@ use kube::api::{
     DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams,
 };
 use serde_json::json;
-use sluice_testenv::{ControlPlane, EXIT_CODE, FakeNodes, NodeOptions, RUN_FOR, STOP_AFTER};
+use sluice_testenv::{
+    ControlPlane, DEDICATED, EXIT_CODE, FakeNodes, NodeOptions, RUN_FOR, STOP_AFTER,
+};
 
 use crate::{container_state, create_pod, eventually, phase};
 
@@ -154,13 +156,23 @@ async fn the_ugly_ends_are_to_be_had() {
     assert_eq!(story, ["Running running deleting", "gone"]);
 }
 
-/// Creates a pod that fits one node alone.
+/// A node of its own for a test that breaks it.
+async fn own_node(plane: &ControlPlane, name: &str) -> FakeNodes {
+    let options = NodeOptions {
+        dedicated: true,
+        ..NodeOptions::default()
+    };
+    FakeNodes::start(plane, &[name], options).await.unwrap()
+}
+
+/// Creates a pod that fits one [`own_node`] alone.
 async fn create_pod_on(client: &kube::Client, namespace: &str, name: &str, node: &str) -> Api<Pod> {
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let pod = json!({
         "metadata": {"name": name},
         "spec": {
             "nodeSelector": {"kubernetes.io/hostname": node},
+            "tolerations": [{"key": DEDICATED, "operator": "Exists"}],
             "containers": [{"name": "main", "image": "none"}],
         },
     });
@@ -172,9 +184,7 @@ async fn create_pod_on(client: &kube::Client, namespace: &str, name: &str, node:
 #[tokio::test]
 async fn the_real_garbage_collector_removes_pods_of_a_machine_that_is_off() {
     let (plane, _) = ControlPlane::shared_with_nodes().await;
-    let nodes = FakeNodes::start(plane, &["off"], NodeOptions::default())
-        .await
-        .unwrap();
+    let nodes = own_node(plane, "off").await;
     let namespace = plane.namespace("off").await.unwrap();
     let pods = create_pod_on(&plane.client(), &namespace, "a", "off").await;
     let version = phase(&pods, "a", "Running").await.metadata.resource_version;
@@ -196,9 +206,7 @@ async fn the_real_garbage_collector_removes_pods_of_a_machine_that_is_off() {
 #[tokio::test]
 async fn a_node_that_does_not_answer_reports_later() {
     let (plane, _) = ControlPlane::shared_with_nodes().await;
-    let nodes = FakeNodes::start(plane, &["silent"], NodeOptions::default())
-        .await
-        .unwrap();
+    let nodes = own_node(plane, "silent").await;
     let namespace = plane.namespace("silent").await.unwrap();
     let client = plane.client();
     let pods = create_pod_on(&client, &namespace, "held", "silent").await;
