@@ -99,7 +99,14 @@ impl Ledger {
         };
         let named: Vec<Name> = pool.workers_wanted.iter().cloned().collect();
         for worker in named {
-            if !self.child_is_needed(&key.child(&worker))
+            // A request that is being aborted stands in no queue for a moment, and comes back.
+            let child = key.child(&worker);
+            let named = self
+                .pools
+                .get(&child)
+                .is_some_and(|it| !it.named_by.is_empty());
+            if !named
+                && !self.child_is_needed(&child)
                 && let Some(pool) = self.pools.get_mut(key)
             {
                 pool.workers_wanted.remove(&worker);

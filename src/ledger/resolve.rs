@@ -183,6 +183,8 @@ impl Ledger {
                 .unwrap_or_default();
             for pool in pools {
                 self.touch(&pool);
+                // A derived limit that went while nobody waited for it is wanted again.
+                self.touch_family(&pool);
             }
         }
         self.queues.leave(&old);
