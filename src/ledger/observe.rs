@@ -221,13 +221,15 @@ impl Ledger {
 
     /// No object serves the key any more.
     pub(super) fn drop_pool(&mut self, key: &PoolKey, former: Option<Former>) {
+        // Nothing served it before: whoever waits to hear that still does.
+        if self.pools.get(key).is_none_or(|pool| pool.seen.is_none()) {
+            return;
+        }
         self.begin_incarnation(key);
         let Some(pool) = self.pools.get_mut(key) else {
             return;
         };
-        if pool.seen.take().is_none() {
-            return;
-        }
+        pool.seen = None;
         // A final state in which nobody holds, of a key that nobody names, is worth no memory.
         let matters = |former: &Former| !former.entries.is_empty() || !pool.named_by.is_empty();
         pool.former = former.filter(matters);
