@@ -89,6 +89,7 @@ async fn controller(kubeconfig: std::path::PathBuf, stop: watch::Receiver<bool>)
         priority_max: None,
         events: true,
         guard_bindings: Vec::new(),
+        process: None,
     };
     Ok(controller::run(settings, transport, stop).await?)
 }

@@ -54,8 +54,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
         priority_max: arguments.max_priority,
         events: arguments.events,
         guard_bindings: arguments.guard_bindings,
+        process: None,
     };
-    Ok(controller::run(config, transport, stop_on_signal()?).await?)
+    let running = controller::run(config, transport, stop_on_signal()?);
+    // In a task of its own: the runtime's workers wake each other faster than the main thread.
+    Ok(tokio::spawn(running).await.map_err(CliError::Broken)??)
 }
 
 fn start_logs(format: LogFormat) {
@@ -78,6 +81,7 @@ fn stop_on_signal() -> Result<watch::Receiver<bool>, CliError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signal)?;
     tokio::spawn(async move {
         tokio::select! {
+            biased;
             _ = terminate.recv() => info!("told to stop by SIGTERM"),
             _ = interrupt.recv() => info!("told to stop by SIGINT"),
         }

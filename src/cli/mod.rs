@@ -58,6 +58,9 @@ pub enum CliError {
     /// Something is left to do.
     #[error("{0}")]
     Unfinished(String),
+    /// The controller ended by a bug.
+    #[error("the controller broke off: {0}; this is a bug, the log before this line says more")]
+    Broken(tokio::task::JoinError),
     /// Signals cannot be listened to.
     #[error("signals cannot be listened to: {0}")]
     Signal(std::io::Error),

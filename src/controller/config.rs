@@ -18,6 +18,8 @@ pub struct Config {
     pub events: bool,
     /// Policy bindings whose absence is reported as condition `Unguarded`.
     pub guard_bindings: Vec<String>,
+    /// Id of this process, in every batch it writes; random without one. No two lives may share it.
+    pub process: Option<String>,
 }
 
 /// News that may wait for the driver; whoever brings more waits.

@@ -80,6 +80,7 @@ impl Driver {
         tokio::pin!(drain);
         loop {
             tokio::select! {
+                biased;
                 () = &mut drain => break,
                 received = self.news.recv() => if received.is_none() { break },
             }

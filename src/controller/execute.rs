@@ -1,11 +1,12 @@
 //! Carrying out effects: each is one request, in its lane's share of what may be under way at once; its
-//! answer goes back to the driver as a command. Nothing is repeated and nothing is judged here.
+//! answer goes back to the driver as a command. Nothing is repeated and nothing is judged here. What is
+//! under way ends with the executor: a controller that is dropped sends nothing more.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
-use tokio_util::task::TaskTracker;
+use tokio::task::JoinSet;
 use tracing::{debug, trace, warn};
 
 use super::config::{PATCHES_IN_FLIGHT, READS_IN_FLIGHT, STATUS_WRITES_IN_FLIGHT};
@@ -20,9 +21,15 @@ use crate::ledger::{
     PoolKind, StatusWrite, Uid, WriteOutcome,
 };
 
-/// Carries out effects.
-#[derive(Clone)]
+/// Starts effects, and owns what is under way.
 pub(super) struct Executor {
+    carrier: Carrier,
+    tasks: JoinSet<()>,
+}
+
+/// Carries out one effect.
+#[derive(Clone)]
+struct Carrier {
     transport: Shared,
     answers: Sender<News>,
     events: EventLane,
@@ -32,7 +39,6 @@ pub(super) struct Executor {
     patches: Arc<Semaphore>,
     statuses: Arc<Semaphore>,
     reads: Arc<Semaphore>,
-    tasks: TaskTracker,
 }
 
 impl Executor {
@@ -44,35 +50,38 @@ impl Executor {
         scopes: Arc<[Name]>,
     ) -> Self {
         Self {
-            transport,
-            answers,
-            events,
-            metrics,
-            scopes,
-            patches: Arc::new(Semaphore::new(PATCHES_IN_FLIGHT)),
-            statuses: Arc::new(Semaphore::new(STATUS_WRITES_IN_FLIGHT)),
-            reads: Arc::new(Semaphore::new(READS_IN_FLIGHT)),
-            tasks: TaskTracker::new(),
+            carrier: Carrier {
+                transport,
+                answers,
+                events,
+                metrics,
+                scopes,
+                patches: Arc::new(Semaphore::new(PATCHES_IN_FLIGHT)),
+                statuses: Arc::new(Semaphore::new(STATUS_WRITES_IN_FLIGHT)),
+                reads: Arc::new(Semaphore::new(READS_IN_FLIGHT)),
+            },
+            tasks: JoinSet::new(),
         }
     }
 
     /// Starts an effect; its answer comes to the inbox. The ledger asks for at most one thing at a time
     /// for each pool and each request, so what waits here is bounded by what it follows.
-    pub(super) fn start(&self, effect: Effect) {
+    pub(super) fn start(&mut self, effect: Effect) {
         trace!(?effect, "asked for");
         let lane = match &effect {
             Effect::Event(event) => {
-                self.events.offer(event);
+                self.carrier.events.offer(event);
                 return;
             }
-            Effect::Patch(_) => Arc::clone(&self.patches),
-            Effect::WriteStatus(_) | Effect::WriteChild(_) => Arc::clone(&self.statuses),
+            Effect::Patch(_) => Arc::clone(&self.carrier.patches),
+            Effect::WriteStatus(_) | Effect::WriteChild(_) => Arc::clone(&self.carrier.statuses),
             Effect::ReadPool(_)
             | Effect::ReadRequest { .. }
             | Effect::ListRequests { .. }
-            | Effect::ReadNode(_) => Arc::clone(&self.reads),
+            | Effect::ReadNode(_) => Arc::clone(&self.carrier.reads),
         };
-        let own = self.clone();
+        while self.tasks.try_join_next().is_some() {}
+        let own = self.carrier.clone();
         self.tasks.spawn(async move {
             let Ok(_turn) = lane.acquire().await else {
                 return;
@@ -84,11 +93,12 @@ impl Executor {
     }
 
     /// No more effects will be started; waits until all answers are in.
-    pub(super) async fn drain(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+    pub(super) async fn drain(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
     }
+}
 
+impl Carrier {
     async fn carry_out(&self, effect: Effect) -> Command {
         match effect {
             Effect::WriteStatus(write) => self.write_status(*write).await,

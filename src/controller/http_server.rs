@@ -10,6 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::{debug, info};
 
 use super::metrics::Metrics;
@@ -21,25 +22,25 @@ pub(super) struct Answers {
     pub(super) ready: watch::Receiver<bool>,
 }
 
-/// Binds an address and serves it in the background.
-pub(super) async fn serve(
-    what: &'static str,
-    at: SocketAddr,
-    answers: Answers,
-) -> std::io::Result<()> {
+/// Binds an address.
+pub(super) async fn bind(what: &'static str, at: SocketAddr) -> std::io::Result<TcpListener> {
     let listener = TcpListener::bind(at).await?;
     info!(address = %listener.local_addr()?, "serving {what}");
-    tokio::spawn(async move {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    tokio::spawn(connection(stream, answers.clone()));
-                }
-                Err(error) => debug!(%error, "a connection was not accepted"),
+    Ok(listener)
+}
+
+/// Serves what is bound, for ever; its connections end with it.
+pub(super) async fn serve(listener: TcpListener, answers: Answers) {
+    let mut connections = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, answers.clone()));
             }
+            Err(error) => debug!(%error, "a connection was not accepted"),
         }
-    });
-    Ok(())
+        while connections.try_join_next().is_some() {}
+    }
 }
 
 async fn connection(stream: TcpStream, answers: Answers) {

@@ -1,9 +1,13 @@
 //! Wiring, in start order. Returns when told to stop, or when anything essential ends.
+//!
+//! Every task belongs to the future that [`run`] returns: who drops it has killed the whole controller,
+//! and nothing of it sends another request. The driver runs in that future itself.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::config::{Config, DRAIN_TIMEOUT, GUARD_CHECK_EVERY, INBOX_MAX};
@@ -55,37 +59,42 @@ pub async fn run(
         metrics: metrics.clone(),
         ready: ready_seen,
     };
+    let mut tasks = JoinSet::new();
     for (what, address) in [
         ("metrics", config.metrics_address),
         ("health", config.health_address),
     ] {
         if let Some(address) = address {
-            http_server::serve(what, address, answers.clone())
-                .await
-                .map_err(|source| RunError::Address {
-                    what,
-                    address,
-                    source,
-                })?;
+            let listener =
+                http_server::bind(what, address)
+                    .await
+                    .map_err(|source| RunError::Address {
+                        what,
+                        address,
+                        source,
+                    })?;
+            tasks.spawn(http_server::serve(listener, answers.clone()));
         }
     }
     let (sender, news) = mpsc::channel(INBOX_MAX);
-    let lists_missing = start_intake(&transport, &scopes, &sender);
+    let lists_missing = start_intake(&mut tasks, &transport, &scopes, &sender);
     let (lane, waiting_events) = events::lane(metrics.clone());
-    tokio::spawn(events::send(
+    tasks.spawn(events::send(
         Arc::clone(&transport),
         waiting_events,
         metrics.clone(),
     ));
-    tokio::spawn(sweep::sweep(Arc::clone(&transport), scopes.clone()));
+    tasks.spawn(sweep::sweep(Arc::clone(&transport), scopes.clone()));
     if !config.guard_bindings.is_empty() {
-        tokio::spawn(look_for_guards(
+        tasks.spawn(look_for_guards(
             Arc::clone(&transport),
             config.guard_bindings,
             sender.clone(),
         ));
     }
-    let process = format!("{:012x}", fastrand::u64(..) >> 16);
+    let process = config
+        .process
+        .unwrap_or_else(|| format!("{:012x}", fastrand::u64(..) >> 16));
     info!(%process, namespaces = ?config.namespaces, "starting");
     let scopes: Arc<[Name]> = scopes.into_iter().flatten().collect();
     let driver = Driver {
@@ -101,12 +110,13 @@ pub async fn run(
         ready: Arc::new(ready),
         stop: stop.clone(),
     };
-    let mut driving = tokio::spawn(driver.run());
+    let driving = driver.run();
+    tokio::pin!(driving);
     let told = stop.clone();
     tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => {}
-        _ = &mut driving => {
+        () = &mut driving => {
             // The driver hears of the stop as well, and may be done before this task is woken.
             return if *told.borrow() { Ok(()) } else { Err(RunError::Ended) };
         }
@@ -120,7 +130,12 @@ pub async fn run(
 }
 
 /// Starts the watches; how many first lists are to come.
-fn start_intake(transport: &Shared, scopes: &[Option<Name>], news: &mpsc::Sender<News>) -> usize {
+fn start_intake(
+    tasks: &mut JoinSet<()>,
+    transport: &Shared,
+    scopes: &[Option<Name>],
+    news: &mpsc::Sender<News>,
+) -> usize {
     let mut watches: Vec<(Kind, Option<Name>)> = Vec::new();
     for scope in scopes {
         for kind in [Kind::Limit, Kind::Lock, Kind::Pod] {
@@ -133,7 +148,7 @@ fn start_intake(transport: &Shared, scopes: &[Option<Name>], news: &mpsc::Sender
     }
     let count = watches.len();
     for (kind, scope) in watches {
-        tokio::spawn(intake::watch(
+        tasks.spawn(intake::watch(
             Arc::clone(transport),
             kind,
             scope,
