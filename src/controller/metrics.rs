@@ -207,7 +207,9 @@ impl Inner {
         self.capacity.clear();
         self.in_use.clear();
         self.waiting.clear();
-        for pool in ledger.pools() {
+        // A follower's would be counted twice beside the leader's.
+        let pools = ledger.leads().then(|| ledger.pools());
+        for pool in pools.into_iter().flatten() {
             let labels = PoolLabels {
                 kind: match pool.key.kind {
                     PoolKind::Limit => "limit",
