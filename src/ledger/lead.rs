@@ -71,7 +71,7 @@ impl Ledger {
         if pool.epoch_absurd {
             return;
         }
-        let ours = leader.is_none_or(|leader| leader == self.options.process);
+        let ours = epoch == Epoch(0) || leader.as_ref() == Some(&self.options.process);
         let needed = Epoch(epoch.0.saturating_add(u64::from(!ours)));
         self.epoch_needed = self.epoch_needed.max(needed);
     }
