@@ -4,7 +4,7 @@
 //!   api ◄──── ledger (pure; knows none of the others)
 //!    ▲           ▲
 //!    └── controller ──► client ──► API server
-//!            ▲
+//!            ▲    └───► election
 //!           cli
 //! ```
 //!
@@ -12,6 +12,7 @@
 //!
 //! - [`api`]: the types that people write and read, their grammar and the server's rules;
 //! - [`ledger`]: the pure core that decides everything about slots;
+//! - `election`: who leads, as a pure decision with a thin task;
 //! - `client`: a connection to an API server that repeats nothing by itself;
 //! - `controller`: the shell that moves bytes between the two;
 //! - `cli`: the `sluice` command.
@@ -25,4 +26,6 @@ pub mod cli;
 pub mod client;
 #[cfg(feature = "controller")]
 pub mod controller;
+#[cfg(feature = "controller")]
+pub mod election;
 pub mod ledger;

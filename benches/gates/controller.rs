@@ -34,6 +34,7 @@ impl Controller {
             .arg(format!("--namespaces={namespace}"))
             .arg(format!("--metrics-addr=127.0.0.1:{port}"))
             .arg(format!("--events={events}"))
+            .arg("--leader-elect=false")
             .env("KUBECONFIG", stage.plane.kubeconfig())
             .stdin(Stdio::null())
             .stderr(log)

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use sluice::ledger::bounds::STATUS_SCHEMA;
 use sluice::ledger::{
-    Admits, Amount, Ask, Attempt, Command, Effect, Gates, Granted, Ledger, Mention, Micros, Mode,
-    Now, Options, Order, Part, PatchOutcome, PodAction, PodPatch, PodPhase, PoolKey, PoolKind,
-    PoolObject, PoolSpec, PoolStatus, Progress, ReleasePolicy, RequestText, RequestView, Span,
-    Tick, Uid, Version, Wants, WriteOutcome,
+    Admits, Amount, Ask, Attempt, Command, Effect, Epoch, Gates, Granted, Ledger, Mention, Micros,
+    Mode, Now, Options, Order, Part, PatchOutcome, PodAction, PodPatch, PodPhase, PoolKey,
+    PoolKind, PoolObject, PoolSpec, PoolStatus, Progress, ReleasePolicy, RequestText, RequestView,
+    Span, Tick, Uid, Version, Wants, WriteOutcome,
 };
 
 /// When the first pod arrives: 2026-11-21, in microseconds.
@@ -56,7 +56,7 @@ impl Server {
             let pod = server.create();
             server.hear(pod);
         }
-        server.tell([Command::Synced]);
+        server.tell([Command::Lead { epoch: Epoch(1) }]);
         // What is told to people about waiting pods, they are told before anything is counted.
         for _ in 0..QUIET / 1_000 {
             server.passed += 1_000;

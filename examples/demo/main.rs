@@ -90,6 +90,7 @@ async fn controller(kubeconfig: std::path::PathBuf, stop: watch::Receiver<bool>)
         events: true,
         guard_bindings: Vec::new(),
         process: None,
+        election: None,
     };
     Ok(controller::run(settings, transport, stop).await?)
 }

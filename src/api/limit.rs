@@ -52,7 +52,9 @@ pub const DEFAULT_RESERVE_AFTER_SECONDS: i32 = 60;
     validation = &rules::TOKEN_NEVER_BACK,
     validation = &rules::TOKENS_WITHIN_LAST,
     validation = &rules::ONE_LEASE_EACH,
-    validation = &rules::BATCH_CHAIN
+    validation = &rules::BATCH_CHAIN,
+    validation = &rules::EPOCH_NEVER_BACK,
+    validation = &rules::ONE_LEADER
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ConcurrencyLimitSpec {

@@ -38,7 +38,9 @@ use super::status::LockStatus;
     validation = &rules::TOKEN_NEVER_BACK,
     validation = &rules::TOKENS_WITHIN_LAST,
     validation = &rules::ONE_LEASE_EACH,
-    validation = &rules::BATCH_CHAIN
+    validation = &rules::BATCH_CHAIN,
+    validation = &rules::EPOCH_NEVER_BACK,
+    validation = &rules::ONE_LEADER
 )]
 #[serde(rename_all = "camelCase", default)]
 pub struct LockSpec {

@@ -24,7 +24,7 @@ pub struct SchemaRule {
 }
 
 /// Every rule; which kind has which is said where the kind is defined.
-pub const ALL: [&SchemaRule; 9] = [
+pub const ALL: [&SchemaRule; 11] = [
     &NAME_IS_KEY,
     &NAME_IS_LOCK_KEY,
     &SELECTOR_GIVEN,
@@ -34,6 +34,8 @@ pub const ALL: [&SchemaRule; 9] = [
     &TOKENS_WITHIN_LAST,
     &ONE_LEASE_EACH,
     &BATCH_CHAIN,
+    &EPOCH_NEVER_BACK,
+    &ONE_LEADER,
 ];
 
 impl From<&SchemaRule> for Rule {
@@ -115,6 +117,21 @@ pub const BATCH_CHAIN: SchemaRule = SchemaRule {
     cel: "!has(oldSelf.status) || oldSelf.status.batch == '' \
           || (has(self.status) && (self.status.batch == oldSelf.status.batch \
           || self.status.previousBatch == oldSelf.status.batch))",
+};
+
+/// Both: whoever was deposed cannot write over its successor.
+pub const EPOCH_NEVER_BACK: SchemaRule = SchemaRule {
+    name: "epoch-never-back",
+    message: "status.epoch may not go back",
+    cel: "!has(oldSelf.status) || !has(self.status) || self.status.epoch >= oldSelf.status.epoch",
+};
+
+/// Both: two processes that took the same epoch (a Lease that was deleted, or restored) do not both write.
+pub const ONE_LEADER: SchemaRule = SchemaRule {
+    name: "one-leader",
+    message: "status.leader may change only with a higher status.epoch",
+    cel: "!has(oldSelf.status) || !has(self.status) || self.status.epoch != oldSelf.status.epoch \
+          || self.status.leader == oldSelf.status.leader",
 };
 
 /// Both: a selector that is chosen is given.

@@ -29,6 +29,10 @@ pub const MAX_LEASES: usize = 1000;
 pub const MAX_LEASE_SLOTS: i64 = MAX_ENTRIES as i64 * MAX_WEIGHT as i64;
 /// Longest UID, in characters.
 pub const MAX_UID_LENGTH: usize = 64;
+/// Highest epoch.
+pub const MAX_EPOCH: i64 = 1 << 52;
+/// Longest id of a leader, in characters.
+pub const MAX_LEADER_LENGTH: usize = 64;
 /// Longest id of a batch, in characters.
 pub const MAX_BATCH_LENGTH: usize = 64;
 
@@ -53,6 +57,12 @@ pub struct LedgerStatus<A> {
     /// Highest fencing token given out so far; it never goes back.
     #[schemars(range(min = 0, max = MAX_TOKEN))]
     pub last_token: i64,
+    /// Number of the leader's term; it never goes back.
+    #[schemars(range(min = 0, max = MAX_EPOCH))]
+    pub epoch: i64,
+    /// The process that led in that term.
+    #[schemars(length(max = MAX_LEADER_LENGTH))]
+    pub leader: String,
     /// Id of the write that made this status.
     #[schemars(length(max = MAX_BATCH_LENGTH))]
     pub batch: String,
@@ -197,6 +207,8 @@ impl<A> Default for LedgerStatus<A> {
             schema: 0,
             observed_generation: None,
             last_token: 0,
+            epoch: 0,
+            leader: String::new(),
             batch: String::new(),
             previous_batch: String::new(),
             in_use: 0,
@@ -229,7 +241,7 @@ mod tests {
         let status = json!({
             "schema": 1, "observedGeneration": 3, "lastToken": 41, "batch": "b2", "previousBatch": "b1", "inUse": 2,
             "waiting": 5, "fenced": true, "open": false, "leases": [lease()], "adopted": [lease()], "conditions": [],
-            "epoch": 7, "leader": {"id": "x"}, "workers": [{"worker": "w1", "since": "later"}],
+            "epoch": 7, "leader": "x", "term": {"id": "x"}, "workers": [{"worker": "w1", "since": "later"}],
         });
         let read: ConcurrencyLimitStatus = serde_json::from_value(status.clone()).unwrap();
         assert_eq!(
@@ -237,10 +249,7 @@ mod tests {
             (41, 2)
         );
         assert_eq!(read.workers[0].worker, "w1");
-        assert_eq!(
-            read.ledger.extra.keys().collect::<Vec<_>>(),
-            ["epoch", "leader"]
-        );
+        assert_eq!(read.ledger.extra.keys().collect::<Vec<_>>(), ["term"]);
         assert_eq!(serde_json::to_value(&read).unwrap(), status);
     }
 

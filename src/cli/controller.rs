@@ -1,6 +1,7 @@
 //! `sluice controller`.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -9,7 +10,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::CliError;
 use crate::client;
-use crate::controller::{self, Config, KubeTransport};
+use crate::controller::{self, Config, Election, KubeTransport};
+use crate::election::Timing;
 
 /// Arguments of `sluice controller`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +37,24 @@ pub(super) struct Arguments {
     /// Policy bindings whose absence is reported as condition Unguarded, separated by commas.
     #[arg(long, env = "SLUICE_GUARD_BINDINGS", value_delimiter = ',')]
     guard_bindings: Vec<String>,
+    /// Whether to take turns with other controllers by a Lease; without, it leads at once, whoever else does.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    leader_elect: bool,
+    /// Namespace of the Lease; by default that of the pod, or of the kubeconfig's context.
+    #[arg(long)]
+    lease_namespace: Option<String>,
+    /// Name of the Lease: controllers with the same one take turns.
+    #[arg(long, default_value = "sluice-controller")]
+    lease_name: String,
+    /// How long others leave the Lease alone after it was renewed.
+    #[arg(long, default_value_t = 15)]
+    lease_duration_seconds: u16,
+    /// How long a leader acts without a renewal; shorter than the lease.
+    #[arg(long, default_value_t = 10.0)]
+    renew_deadline_seconds: f32,
+    /// Pause between renewals, and between attempts.
+    #[arg(long, default_value_t = 2.0)]
+    retry_period_seconds: f32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -43,9 +63,35 @@ enum LogFormat {
     Json,
 }
 
+impl Arguments {
+    fn timing(&self) -> Result<Timing, CliError> {
+        let seconds = |flag: &str, seconds: f32| {
+            Duration::try_from_secs_f32(seconds)
+                .map_err(|error| CliError::Usage(format!("--{flag} {seconds}: {error}")))
+        };
+        let timing = Timing {
+            lease_duration: Duration::from_secs(u64::from(self.lease_duration_seconds)),
+            renew_deadline: seconds("renew-deadline-seconds", self.renew_deadline_seconds)?,
+            retry_period: seconds("retry-period-seconds", self.retry_period_seconds)?,
+        };
+        timing
+            .checked()
+            .map_err(|error| CliError::Usage(error.to_string()))
+    }
+}
+
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     start_logs(arguments.log_format);
+    let timing = arguments.timing()?;
     let (client, clock) = client::connect().await?;
+    let election = arguments.leader_elect.then(|| Election {
+        namespace: arguments
+            .lease_namespace
+            .unwrap_or_else(|| client.default_namespace().to_owned()),
+        name: arguments.lease_name,
+        host: std::env::var("HOSTNAME").ok(),
+        timing,
+    });
     let transport = KubeTransport::new(client, clock, arguments.max_priority);
     let config = Config {
         namespaces: arguments.namespaces,
@@ -55,6 +101,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
         events: arguments.events,
         guard_bindings: arguments.guard_bindings,
         process: None,
+        election,
     };
     let running = controller::run(config, transport, stop_on_signal()?);
     // In a task of its own: the runtime's workers wake each other faster than the main thread.

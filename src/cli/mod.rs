@@ -55,6 +55,9 @@ pub enum CliError {
     /// A manifest could not be rendered.
     #[error("a manifest cannot be rendered: {0}")]
     Render(String),
+    /// Flags that do not go together.
+    #[error("{0}")]
+    Usage(String),
     /// Something is left to do.
     #[error("{0}")]
     Unfinished(String),

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::election::Timing;
+
 /// Settings of one controller.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -20,6 +22,21 @@ pub struct Config {
     pub guard_bindings: Vec<String>,
     /// Id of this process, in every batch it writes; random without one. No two lives may share it.
     pub process: Option<String>,
+    /// How it stands for election; `None`: it leads at once, whoever else does.
+    pub election: Option<Election>,
+}
+
+/// How a controller stands for election.
+#[derive(Clone, Debug)]
+pub struct Election {
+    /// Namespace of the Lease.
+    pub namespace: String,
+    /// Name of the Lease: controllers with the same one take turns.
+    pub name: String,
+    /// Where this process runs, for people who read the Lease.
+    pub host: Option<String>,
+    /// How patient it is; [`Timing::checked`] says whether it may be used.
+    pub timing: Timing,
 }
 
 /// News that may wait for the driver; whoever brings more waits.
@@ -36,6 +53,8 @@ pub(super) const READS_IN_FLIGHT: usize = 32;
 pub(super) const EVENTS_MAX: usize = 256;
 /// How long a controller that is told to stop waits for what it has sent.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a controller that is told to stop waits for the release of its Lease.
+pub(super) const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often pods without our label are looked for.
 pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// How often the guard policies are looked for.

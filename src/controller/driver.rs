@@ -1,4 +1,4 @@
-//! The one task that owns the ledger: takes in news, asks for effects, sleeps until the next deadline.
+//! The one loop that owns the ledger: takes in news, asks for effects, sleeps until the next deadline.
 //!
 //! It takes in everything that has come before it asks what is to be done, so that a burst costs one
 //! pass and one status write. It decides nothing.
@@ -16,7 +16,8 @@ use super::execute::Executor;
 use super::intake::News;
 use super::kube_transport::Shared;
 use super::metrics::Metrics;
-use crate::ledger::{Command, Ledger, Micros, Now, Tick};
+use crate::election::MandateSeen;
+use crate::ledger::{Command, Epoch, Ledger, Micros, Now, Tick};
 
 /// Longest the driver sleeps: metrics are brought up to date at least this often.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
@@ -36,6 +37,10 @@ pub(super) struct Driver {
     /// Set once decisions have begun.
     pub(super) ready: Arc<watch::Sender<bool>>,
     pub(super) stop: watch::Receiver<bool>,
+    /// Its mandate, where it stands for election.
+    pub(super) mandate: Option<MandateSeen>,
+    /// The least epoch in which it can write every status, for the election.
+    pub(super) needed: watch::Sender<u64>,
 }
 
 impl Driver {
@@ -55,6 +60,7 @@ impl Driver {
                         break;
                     }
                 }
+                () = mandate_changed(&mut self.mandate) => {}
                 () = sleep_until(wake) => {}
             }
             let now = self.now(start);
@@ -64,6 +70,7 @@ impl Driver {
             for news in batch.drain(..) {
                 self.take(now, news);
             }
+            self.lead(now);
             while let Some(effect) = self.ledger.poll_effect() {
                 self.executor.start(effect);
             }
@@ -98,12 +105,35 @@ impl Driver {
                 if self.lists_missing == 0 && !*self.ready.borrow() {
                     info!(
                         requests = self.ledger.requests_len(),
-                        "all watches have listed; decisions begin"
+                        "all watches have listed"
                     );
-                    self.ledger.handle(now, Command::Synced);
                     self.ready.send_replace(true);
                 }
             }
+        }
+    }
+
+    /// Tells the ledger that it leads, and the election which epoch that takes.
+    fn lead(&mut self, now: Now) {
+        let needed = self.ledger.epoch_needed();
+        self.needed.send_if_modified(|known| {
+            let changed = *known != needed.0;
+            *known = needed.0;
+            changed
+        });
+        if !*self.ready.borrow() {
+            return;
+        }
+        let epoch = match &self.mandate {
+            Some(mandate) => mandate.epoch().map(Epoch),
+            None => Some(needed),
+        };
+        if let Some(epoch) = epoch
+            && self.ledger.epoch() < Some(epoch)
+        {
+            info!(epoch = epoch.0, "decisions begin in this epoch");
+            self.ledger.handle(now, Command::Lead { epoch });
+            self.metrics.lead(&self.ledger);
         }
     }
 
@@ -131,5 +161,12 @@ impl Driver {
                 error!(invariant = finding.invariant, "audit: {}", finding.what);
             }
         }
+    }
+}
+
+async fn mandate_changed(mandate: &mut Option<MandateSeen>) {
+    match mandate {
+        Some(mandate) => mandate.changed().await,
+        None => std::future::pending().await,
     }
 }

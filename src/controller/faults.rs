@@ -13,6 +13,7 @@ use super::kube_transport::Shared;
 use super::transport::{
     Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Transport, Watched,
 };
+use crate::election::{LeaseNews, LeaseObject, Record};
 use crate::ledger::{ChildWrite, Name, StatusWrite};
 
 /// Abort the process right after this many writes have been applied.
@@ -128,6 +129,27 @@ impl Transport for Faulty {
         after: Option<String>,
     ) -> Result<(Vec<PodMetadata>, Option<String>), Failure> {
         self.transport.page_pods(namespace, after).await
+    }
+
+    async fn get_lease(&self, at: &Address) -> Result<Option<LeaseObject>, Failure> {
+        self.transport.get_lease(at).await
+    }
+
+    async fn create_lease(&self, at: &Address, record: &Record) -> Result<LeaseObject, Failure> {
+        self.transport.create_lease(at, record).await
+    }
+
+    async fn replace_lease(
+        &self,
+        at: &Address,
+        base: &LeaseObject,
+        record: &Record,
+    ) -> Result<LeaseObject, Failure> {
+        self.transport.replace_lease(at, base, record).await
+    }
+
+    fn watch_lease(&self, at: &Address) -> BoxStream<'static, LeaseNews> {
+        self.transport.watch_lease(at)
     }
 
     fn server_micros(&self) -> u64 {

@@ -95,7 +95,7 @@ impl Listing {
                 scope,
                 present: self.requests,
             }],
-            Kind::Namespace | Kind::Node | Kind::PolicyBinding => Vec::new(),
+            Kind::Namespace | Kind::Node | Kind::PolicyBinding | Kind::Lease => Vec::new(),
         }
     }
 }

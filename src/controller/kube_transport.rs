@@ -20,11 +20,12 @@ use super::transport::{
     Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Transport, Watched,
 };
 use super::wire::{
-    broken_pod, event_manifest, failure, is_out_of_service, namespace, path, pod_metadata,
-    pool_kind, resource, watched, watcher_config,
+    broken_pod, event_manifest, failure, is_out_of_service, lease, lease_news, namespace, path,
+    pod_metadata, pool_kind, resource, watched, watcher_config,
 };
 use crate::api::names;
 use crate::client::ServerClock;
+use crate::election::{self, LeaseNews, LeaseObject, Record};
 use crate::ledger::{ChildWrite, Guard, Name, PoolKind, RequestView, StatusWrite};
 
 /// Longest a single request may take.
@@ -100,8 +101,32 @@ impl KubeTransport {
                 let object: DynamicObject = serde_json::from_value(value).map_err(broken)?;
                 namespace(object)
             }
-            Kind::PolicyBinding => Object::Other,
+            Kind::PolicyBinding | Kind::Lease => Object::Other,
         })
+    }
+
+    /// Writes the Lease: creates it, or replaces this version.
+    async fn write_lease(
+        &self,
+        at: &Address,
+        base: Option<&LeaseObject>,
+        record: &Record,
+    ) -> Result<LeaseObject, Failure> {
+        let namespace = at.namespace.as_ref().map_or("", Name::as_str);
+        let body = election::manifest(namespace, at.name.as_str(), base, record);
+        let own = path(at);
+        let (method, path) = match base {
+            Some(_) => (http::Method::PUT, own.as_str()),
+            None => (
+                http::Method::POST,
+                own.rsplit_once('/')
+                    .map_or("", |(collection, _)| collection),
+            ),
+        };
+        let answer = self
+            .call(method, path, "application/json", Some(&body))
+            .await?;
+        lease(answer)
     }
 
     fn pod(&self, wire: PodWire) -> RequestView {
@@ -129,7 +154,7 @@ impl KubeTransport {
                         Object::Pool(Box::new(translate::pool(pool_kind(kind), object)))
                     }
                     Kind::Namespace => namespace(object),
-                    Kind::Pod | Kind::Node | Kind::PolicyBinding => Object::Other,
+                    Kind::Pod | Kind::Node | Kind::PolicyBinding | Kind::Lease => Object::Other,
                 })
             },
         )
@@ -195,9 +220,12 @@ impl Transport for KubeTransport {
     fn watch(&self, kind: Kind, namespace: Option<&Name>) -> BoxStream<'static, Watched> {
         match kind {
             Kind::Pod => self.watch_pods(self.api(kind, namespace)),
-            Kind::Limit | Kind::Lock | Kind::Namespace | Kind::Node | Kind::PolicyBinding => {
-                self.watch_dynamic(kind, self.api(kind, namespace))
-            }
+            Kind::Limit
+            | Kind::Lock
+            | Kind::Namespace
+            | Kind::Node
+            | Kind::PolicyBinding
+            | Kind::Lease => self.watch_dynamic(kind, self.api(kind, namespace)),
         }
     }
 
@@ -332,6 +360,37 @@ impl Transport for KubeTransport {
             .clone()
             .filter(|token| !token.is_empty());
         Ok((page.items.into_iter().map(pod_metadata).collect(), next))
+    }
+
+    async fn get_lease(&self, at: &Address) -> Result<Option<LeaseObject>, Failure> {
+        match self
+            .call(http::Method::GET, &path(at), "application/json", None)
+            .await
+        {
+            Ok(value) => lease(value).map(Some),
+            Err(Failure::NotFound(_)) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn create_lease(&self, at: &Address, record: &Record) -> Result<LeaseObject, Failure> {
+        self.write_lease(at, None, record).await
+    }
+
+    async fn replace_lease(
+        &self,
+        at: &Address,
+        base: &LeaseObject,
+        record: &Record,
+    ) -> Result<LeaseObject, Failure> {
+        self.write_lease(at, Some(base), record).await
+    }
+
+    fn watch_lease(&self, at: &Address) -> BoxStream<'static, LeaseNews> {
+        let api: Api<DynamicObject> = self.api(Kind::Lease, at.namespace.as_ref());
+        // This one alone: the role of a release names its Lease.
+        let config = watcher_config().fields(&format!("metadata.name={}", at.name));
+        lease_news(watcher(api, config).default_backoff())
     }
 
     fn server_micros(&self) -> u64 {

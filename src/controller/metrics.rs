@@ -46,6 +46,8 @@ struct Inner {
     in_use: Family<PoolLabels, Gauge>,
     waiting: Family<PoolLabels, Gauge>,
     requests: Gauge,
+    leader: Gauge,
+    epoch: Gauge,
     wait_seconds: Histogram,
     grants: Counter,
     releases: Family<KindLabel, Counter>,
@@ -71,6 +73,8 @@ impl Metrics {
             in_use: Family::default(),
             waiting: Family::default(),
             requests: Gauge::default(),
+            leader: Gauge::default(),
+            epoch: Gauge::default(),
             wait_seconds: Histogram::new([
                 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0,
             ]),
@@ -179,11 +183,19 @@ impl Metrics {
         *last = stats;
     }
 
+    /// Says whether this process leads, and in which term.
+    pub(super) fn lead(&self, ledger: &Ledger) {
+        let epoch = ledger.epoch().unwrap_or_default();
+        self.0.leader.set(i64::from(ledger.leads()));
+        self.0.epoch.set(i64::try_from(epoch.0).unwrap_or(i64::MAX));
+    }
+
     /// Brings the gauges in step with the ledger.
     pub(super) fn measure(&self, ledger: &Ledger) {
         self.0
             .requests
             .set(i64::try_from(ledger.requests_len()).unwrap_or(i64::MAX));
+        self.lead(ledger);
         self.0.observe_pools(ledger);
     }
 }
@@ -195,7 +207,9 @@ impl Inner {
         self.capacity.clear();
         self.in_use.clear();
         self.waiting.clear();
-        for pool in ledger.pools() {
+        // A follower's would be counted twice beside the leader's.
+        let pools = ledger.leads().then(|| ledger.pools());
+        for pool in pools.into_iter().flatten() {
             let labels = PoolLabels {
                 kind: match pool.key.kind {
                     PoolKind::Limit => "limit",
@@ -233,6 +247,16 @@ impl Inner {
             "requests",
             "Requests that are followed",
             self.requests.clone(),
+        );
+        registry.register(
+            "leader",
+            "1 while this process leads, 0 while it follows",
+            self.leader.clone(),
+        );
+        registry.register(
+            "epoch",
+            "Number of the term in which this process leads; 0 while it follows",
+            self.epoch.clone(),
         );
         registry.register(
             "wait_seconds",

@@ -9,9 +9,10 @@
 //!
 //! One task, the driver, owns the ledger. Everything else is plumbing around it: intake turns watches
 //! into commands, execute carries out effects with bounded concurrency and brings the answers back,
-//! events go out in a lane of their own, the sweep labels pods that admission missed. All of it speaks
-//! through one narrow trait, [`transport::Transport`]. Tested by `tests/it` on a real control plane.
+//! events go out in a lane of their own, the sweep labels pods that admission missed; a candidacy says
+//! whether this controller leads, and nothing is written without its mandate. All of it speaks through one narrow trait, [`transport::Transport`]. Tested by `tests/it` on a real control plane.
 
+mod candidacy;
 mod config;
 mod driver;
 mod events;
@@ -20,6 +21,7 @@ mod faults;
 mod http_server;
 mod intake;
 mod kube_transport;
+mod mandated;
 mod metrics;
 mod run;
 mod sweep;
@@ -27,6 +29,6 @@ pub mod translate;
 pub mod transport;
 mod wire;
 
-pub use config::Config;
+pub use config::{Config, Election};
 pub use kube_transport::KubeTransport;
 pub use run::{RunError, run};

@@ -10,15 +10,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use super::config::{Config, DRAIN_TIMEOUT, GUARD_CHECK_EVERY, INBOX_MAX};
+use super::candidacy::{self, Candidacy};
+use super::config::{Config, DRAIN_TIMEOUT, GUARD_CHECK_EVERY, INBOX_MAX, RELEASE_TIMEOUT};
 use super::driver::Driver;
 use super::execute::Executor;
 use super::http_server::{self, Answers};
 use super::intake::{self, News};
 use super::kube_transport::Shared;
+use super::mandated::Mandated;
 use super::metrics::Metrics;
 use super::transport::{Address, Kind, Transport};
 use super::{events, faults, sweep};
+use crate::election::Loss;
 use crate::ledger::{Command, Ledger, Name, Options};
 
 /// Why a controller could not run.
@@ -34,6 +37,12 @@ pub enum RunError {
         /// Why.
         source: std::io::Error,
     },
+    /// It no longer leads: whoever runs it starts it anew, as a follower.
+    #[error("this controller no longer leads: {0}; it ends here, without another write")]
+    Deposed(Loss),
+    /// The election's task broke.
+    #[error("the election ended by itself; this is a bug, the log before this line says more")]
+    Election,
     /// The driver ended although nobody asked it to.
     #[error("the driver ended by itself; this is a bug, the log before this line says more")]
     Ended,
@@ -53,8 +62,26 @@ pub async fn run(
             .map(|it| Some(Name::from(it.as_str())))
             .collect(),
     };
+    let process = config
+        .process
+        .unwrap_or_else(|| format!("{:012x}", fastrand::u64(..) >> 16));
+    info!(%process, namespaces = ?config.namespaces, "starting");
     let metrics = Metrics::new();
     let (ready, ready_seen) = watch::channel(false);
+    let (needed, needed_seen) = watch::channel(0);
+    let mut candidacy = config.election.as_ref().map(|election| {
+        Candidacy::begin(
+            election,
+            &process,
+            &transport,
+            ready_seen.clone(),
+            needed_seen,
+        )
+    });
+    let transport: Shared = match &candidacy {
+        Some(candidacy) => Arc::new(Mandated::new(transport, candidacy.mandate.clone())),
+        None => transport,
+    };
     let answers = Answers {
         metrics: metrics.clone(),
         ready: ready_seen,
@@ -84,7 +111,12 @@ pub async fn run(
         waiting_events,
         metrics.clone(),
     ));
-    tasks.spawn(sweep::sweep(Arc::clone(&transport), scopes.clone()));
+    let mandate = candidacy.as_ref().map(|it| it.mandate.clone());
+    tasks.spawn(sweep::sweep(
+        Arc::clone(&transport),
+        scopes.clone(),
+        mandate.clone(),
+    ));
     if !config.guard_bindings.is_empty() {
         tasks.spawn(look_for_guards(
             Arc::clone(&transport),
@@ -92,10 +124,6 @@ pub async fn run(
             sender.clone(),
         ));
     }
-    let process = config
-        .process
-        .unwrap_or_else(|| format!("{:012x}", fastrand::u64(..) >> 16));
-    info!(%process, namespaces = ?config.namespaces, "starting");
     let scopes: Arc<[Name]> = scopes.into_iter().flatten().collect();
     let driver = Driver {
         ledger: Ledger::new(Options {
@@ -109,6 +137,8 @@ pub async fn run(
         lists_missing,
         ready: Arc::new(ready),
         stop: stop.clone(),
+        mandate,
+        needed,
     };
     let driving = driver.run();
     tokio::pin!(driving);
@@ -116,17 +146,33 @@ pub async fn run(
     tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => {}
+        loss = candidacy::ended(&mut candidacy) => return Err(deposed(loss)),
         () = &mut driving => {
             // The driver hears of the stop as well, and may be done before this task is woken.
             return if *told.borrow() { Ok(()) } else { Err(RunError::Ended) };
         }
     }
-    if tokio::time::timeout(DRAIN_TIMEOUT, driving).await.is_err() {
-        warn!(
-            "some answers did not come in time; whoever starts next will find out what was applied"
-        );
+    tokio::select! {
+        biased;
+        loss = candidacy::ended(&mut candidacy) => return Err(deposed(loss)),
+        drained = tokio::time::timeout(DRAIN_TIMEOUT, driving) => if drained.is_err() {
+            warn!(
+                "some answers did not come in time; whoever starts next will find out what was applied"
+            );
+        }
+    }
+    if let Some(candidacy) = &mut candidacy
+        && tokio::time::timeout(RELEASE_TIMEOUT, candidacy.leave())
+            .await
+            .is_err()
+    {
+        warn!("the Lease was not released in time; its next holder has to wait until it expires");
     }
     Ok(())
+}
+
+fn deposed(loss: Option<Loss>) -> RunError {
+    loss.map_or(RunError::Election, RunError::Deposed)
 }
 
 /// Starts the watches; how many first lists are to come.

@@ -8,13 +8,23 @@ use super::config::SWEEP_EVERY;
 use super::kube_transport::Shared;
 use super::transport::{Address, Kind, Part, PatchOperation, PodMetadata};
 use crate::api::names;
+use crate::election::MandateSeen;
 use crate::ledger::Name;
 
 /// Most pages of one sweep: a million pods. What lies beyond is found by the next.
 const PAGES_MAX: usize = 2_000;
 
-/// Sweeps at once and then from time to time, for ever.
-pub(super) async fn sweep(transport: Shared, scopes: Vec<Option<Name>>) {
+/// Sweeps as soon as this process leads and then from time to time, for ever.
+pub(super) async fn sweep(
+    transport: Shared,
+    scopes: Vec<Option<Name>>,
+    mut mandate: Option<MandateSeen>,
+) {
+    if let Some(mandate) = &mut mandate {
+        while mandate.epoch().is_none() {
+            mandate.changed().await;
+        }
+    }
     loop {
         for scope in &scopes {
             sweep_once(&transport, scope.as_ref()).await;

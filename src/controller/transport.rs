@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
 
+use crate::election::{LeaseNews, LeaseObject, Record};
 use crate::ledger::{ChildWrite, Name, PoolKey, PoolObject, RequestView, StatusWrite, Uid};
 
 /// Kinds of object that are read.
@@ -29,6 +30,8 @@ pub enum Kind {
     Node,
     /// `ValidatingAdmissionPolicyBinding`.
     PolicyBinding,
+    /// `Lease`, that of the election.
+    Lease,
 }
 
 /// Where an object is.
@@ -190,6 +193,23 @@ pub trait Transport: Send + Sync + 'static {
         namespace: Option<&Name>,
         after: Option<String>,
     ) -> Result<(Vec<PodMetadata>, Option<String>), Failure>;
+
+    /// Reads the Lease of the election from the server itself. `None`: it does not exist.
+    async fn get_lease(&self, at: &Address) -> Result<Option<LeaseObject>, Failure>;
+
+    /// Creates the Lease.
+    async fn create_lease(&self, at: &Address, record: &Record) -> Result<LeaseObject, Failure>;
+
+    /// Replaces this very version of the Lease.
+    async fn replace_lease(
+        &self,
+        at: &Address,
+        base: &LeaseObject,
+        record: &Record,
+    ) -> Result<LeaseObject, Failure>;
+
+    /// Watches the Lease, for ever.
+    fn watch_lease(&self, at: &Address) -> BoxStream<'static, LeaseNews>;
 
     /// Microseconds since 1970 on the server's clock, as far as its answers told.
     fn server_micros(&self) -> u64;

@@ -11,6 +11,7 @@ use super::kube_transport::{PAGE_SIZE, WATCH_TIMEOUT_SECONDS};
 use super::translate;
 use super::transport::{Address, Failure, Kind, NewEvent, Object, PodMetadata, Regarding, Watched};
 use crate::api::names;
+use crate::election::{self, LeaseNews, LeaseObject};
 use crate::ledger::PoolKind;
 
 pub(super) fn pod_metadata(object: PartialObjectMeta<DynamicObject>) -> PodMetadata {
@@ -101,6 +102,32 @@ pub(super) fn watched<K: Send + 'static>(
         .boxed()
 }
 
+/// Reads a Lease from an answer.
+pub(super) fn lease(value: Value) -> Result<LeaseObject, Failure> {
+    election::read(value).map_err(|unreadable| Failure::Unknown(unreadable.to_string()))
+}
+
+/// What a watch of the one Lease shows; whatever it does not show plainly is a reason to read the Lease.
+pub(super) fn lease_news(
+    events: impl futures::Stream<Item = watcher::Result<watcher::Event<DynamicObject>>> + Send + 'static,
+) -> BoxStream<'static, LeaseNews> {
+    let shown = |object: DynamicObject| {
+        let value = serde_json::to_value(object).unwrap_or(Value::Null);
+        election::read(value).map_or(LeaseNews::Doubt, LeaseNews::Seen)
+    };
+    let news = events.filter_map(move |event| {
+        let news = match event {
+            Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
+                Some(shown(object))
+            }
+            Ok(watcher::Event::Init | watcher::Event::Delete(_)) => Some(LeaseNews::Doubt),
+            Ok(watcher::Event::InitDone) | Err(_) => None,
+        };
+        std::future::ready(news)
+    });
+    news.boxed()
+}
+
 pub(super) fn namespace(object: DynamicObject) -> Object {
     let name = object.metadata.name.unwrap_or_default().into();
     Object::Namespace(name, translate::label_map(object.metadata.labels))
@@ -135,6 +162,7 @@ pub(super) fn resource(kind: Kind) -> ApiResource {
         Kind::Pod => ("", "v1", "Pod", "pods"),
         Kind::Namespace => ("", "v1", "Namespace", "namespaces"),
         Kind::Node => ("", "v1", "Node", "nodes"),
+        Kind::Lease => ("coordination.k8s.io", "v1", "Lease", "leases"),
         Kind::PolicyBinding => (
             "admissionregistration.k8s.io",
             "v1",

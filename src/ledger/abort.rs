@@ -1,9 +1,11 @@
 //! Taking a grant back, and giving up: *abort first* (DESIGN 5.1).
 //!
 //! The attempt is raised by a patch that tests uid, old attempt and the gate's presence; only when that
-//! is durable are leases of older attempts garbage. A request that waited as long as it was willing to
+//! is durable are leases of older attempts garbage. Before it is sent, live reads of the request and of its
+//! pools show that nobody of a higher epoch is at work: a deposed leader's caches may be old. A request that waited as long as it was willing to
 //! is aborted to its last attempt and then failed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::book::Ledger;
@@ -40,6 +42,13 @@ impl Ledger {
         let Some(to) = to.filter(|to| *to > from) else {
             return;
         };
+        // A fence begins with a write of our own epoch and a consistent list: that is proof enough.
+        let unwitnessed: BTreeSet<PoolKey> = match why {
+            Why::Fence => BTreeSet::new(),
+            Why::Edited | Why::Deleting | Why::LostFit | Why::TimedOut | Why::RevealRefused => {
+                self.witnesses(request)
+            }
+        };
         let place = request
             .place
             .shape()
@@ -53,12 +62,16 @@ impl Ledger {
                 message,
                 ..Sending::new(now)
             };
+            let unread = why != Why::Fence;
             request.phase = Phase::Aborting(Abort {
                 from,
                 to,
                 why,
                 sending,
+                unread,
+                unwitnessed,
             });
+            request.read_after = now;
         }
         if let Some(place) = place {
             self.move_to(uid, place);
@@ -66,8 +79,47 @@ impl Ledger {
         self.send_abort(uid);
     }
 
+    /// Pools that a successor of ours would have written if it had granted to this request.
+    fn witnesses(&self, request: &Request) -> BTreeSet<PoolKey> {
+        let known = |key: &&PoolKey| {
+            let seen = self.pools.get(*key).map(|pool| pool.seen.is_some());
+            seen == Some(true)
+        };
+        let keys = request.named.iter().chain(&request.held);
+        keys.filter(known).cloned().collect()
+    }
+
+    /// Whether live reads have shown that this abort is ours to decide; asks for those that are missing.
+    fn abort_is_proven(&mut self, uid: &Uid) -> bool {
+        let Some(Phase::Aborting(abort)) = self.requests.get(uid).map(|it| &it.phase) else {
+            return false;
+        };
+        let unread = abort.unread;
+        let mut unwitnessed = abort.unwitnessed.clone();
+        unwitnessed.retain(|key| self.pools.get(key).is_some_and(|pool| pool.seen.is_some()));
+        for key in &unwitnessed {
+            if let Some(pool) = self.pools.get_mut(key)
+                && !pool.witness_asked.contains(uid)
+                && pool.witness_wanted.insert(uid.clone())
+            {
+                self.write_pools.insert(key.clone());
+            }
+        }
+        if unread {
+            self.want_read(uid);
+        }
+        let proven = !unread && unwitnessed.is_empty();
+        if let Some(Phase::Aborting(abort)) = self.requests.get_mut(uid).map(|it| &mut it.phase) {
+            abort.unwitnessed = unwitnessed;
+        }
+        proven
+    }
+
     pub(super) fn send_abort(&mut self, uid: &Uid) {
         let now = self.now.tick;
+        if !self.abort_is_proven(uid) {
+            return;
+        }
         let Some(request) = self.requests.get_mut(uid) else {
             return;
         };

@@ -176,6 +176,9 @@ impl Ledger {
         request.unwatched = unwatched;
         request.final_state_seen = false;
         request.seen_alive = true;
+        if let Phase::Aborting(abort) = &mut request.phase {
+            abort.unread = false;
+        }
         // A doubtful patch is settled: if it had been applied, the version read would show it.
         let sending = match &mut request.phase {
             Phase::Revealing(_, sending) => sending,

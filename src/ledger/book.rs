@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::command::Command;
 use super::effect::Effect;
-use super::ids::{Name, PoolKey, Uid};
+use super::ids::{Epoch, Name, PoolKey, Uid};
 use super::notice::Bucket;
 use super::pool::Pool;
 use super::queue::Queues;
@@ -32,7 +32,10 @@ pub struct Options {
 pub struct Ledger {
     pub(super) options: Options,
     pub(super) now: Now,
-    pub(super) synced: bool,
+    /// The term it leads in; `None` while it follows.
+    pub(super) epoch: Option<Epoch>,
+    /// The least epoch in which every status that was seen can be written.
+    pub(super) epoch_needed: Epoch,
     pub(super) pools: BTreeMap<PoolKey, Pool>,
     pub(super) requests: BTreeMap<Uid, Request>,
     pub(super) queues: Queues,
@@ -77,12 +80,13 @@ pub(super) struct Stranger {
 }
 
 impl Ledger {
-    /// An empty ledger: it decides nothing until [`Command::Synced`].
+    /// An empty ledger: it decides nothing until [`Command::Lead`].
     pub fn new(options: Options) -> Self {
         Self {
             options,
             now: Now::default(),
-            synced: false,
+            epoch: None,
+            epoch_needed: Epoch(1),
             pools: BTreeMap::new(),
             requests: BTreeMap::new(),
             queues: Queues::default(),
@@ -131,7 +135,7 @@ impl Ledger {
             }
             Command::NamespaceSeen { name, labels } => self.namespace_seen(name, labels),
             Command::GuardsSeen { installed } => self.guards_seen(installed),
-            Command::Synced => self.start(),
+            Command::Lead { epoch } => self.lead(epoch),
             Command::StatusWritten {
                 pool,
                 batch,
@@ -161,12 +165,15 @@ impl Ledger {
 
     /// The next thing to do, until `None`.
     pub fn poll_effect(&mut self) -> Option<Effect> {
+        if self.epoch.is_none() {
+            self.follow();
+        }
+        if !self.leads() {
+            return None;
+        }
         loop {
             if let Some(effect) = self.effects.pop_front() {
                 return Some(effect);
-            }
-            if !self.synced {
-                return None;
             }
             if let Some(uid) = self.dirty_requests.pop_first() {
                 self.review(&uid);
@@ -183,7 +190,7 @@ impl Ledger {
 
     /// When to come back if nothing happens before.
     pub fn poll_deadline(&self) -> Option<Tick> {
-        self.timers.next()
+        self.epoch.and_then(|_| self.timers.next())
     }
 
     /// What was counted so far; the waits are handed over.
@@ -198,18 +205,12 @@ impl Ledger {
         self.now.server = self.now.server.max(now.server);
     }
 
-    fn start(&mut self) {
-        if self.synced {
+    fn fire_timers(&mut self) {
+        if self.epoch.is_none() {
+            // They are set anew when it leads.
+            while self.timers.pop_due(self.now.tick).is_some() {}
             return;
         }
-        self.synced = true;
-        self.dirty_requests.extend(self.requests.keys().cloned());
-        self.dirty_pools.extend(self.pools.keys().cloned());
-        self.write_pools.extend(self.pools.keys().cloned());
-        self.dirty_requests.extend(self.strangers.keys().cloned());
-    }
-
-    fn fire_timers(&mut self) {
         while let Some(timer) = self.timers.pop_due(self.now.tick) {
             match timer {
                 Timer::Request(uid) => {

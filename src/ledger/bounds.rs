@@ -43,6 +43,8 @@ pub const EVENT_SUMMARY_EVERY: Span = Span::seconds(30);
 pub const WAITING_WRITE_AFTER: Span = Span::seconds(5);
 /// Token evidence further ahead of the server's clock than this is ignored.
 pub const TOKEN_EVIDENCE_AHEAD_MAX: Span = Span::seconds(3600);
+/// An epoch this far above everything known was never reached: one term a second makes it in a hundred years.
+pub const EPOCH_AHEAD_MAX: u64 = 1 << 32;
 /// How often a holder that the watch no longer shows is read again.
 pub const RECHECK_EVERY: Span = Span::seconds(10);
 /// How often a node is asked about for a strict release.

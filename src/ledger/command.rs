@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ids::{Batch, Name, PoolKey, PoolKind, Uid};
+use super::ids::{Batch, Epoch, Name, PoolKey, PoolKind, Uid};
 use super::object::PoolObject;
 use super::view::RequestView;
 
@@ -49,8 +49,12 @@ pub enum Command {
         /// They are.
         installed: bool,
     },
-    /// All watches have listed once: decisions may begin.
-    Synced,
+    /// All watches have listed once, and this process leads: decisions may begin. Again, when the epoch was
+    /// raised.
+    Lead {
+        /// Number of the term.
+        epoch: Epoch,
+    },
     /// How a status write ended.
     StatusWritten {
         /// Of which pool.

@@ -85,6 +85,8 @@ impl Ledger {
         self.batches = self.batches.saturating_add(1);
         let batch = Batch::from(format!("{}-{}", self.options.process, self.batches));
         next.schema = STATUS_SCHEMA;
+        next.epoch = self.epoch.unwrap_or_default();
+        next.leader = Some(self.options.process.clone());
         next.previous_batch = base.batch.clone();
         next.batch = Some(batch.clone());
         let Some(pool) = self.pools.get_mut(key) else {

@@ -186,6 +186,15 @@ impl Token {
     pub const MAX: Self = Self(1 << 52);
 }
 
+/// Number of a term of leadership; grows with every change of leader. 0: no leader has written yet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// Greatest epoch the API accepts.
+    pub const MAX: Self = Self(1 << 52);
+}
+
 /// Number of tries of a request; raising it makes all older leases and reveals of it void.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Attempt {

@@ -56,6 +56,7 @@ mod family;
 mod fence;
 mod grant;
 mod ids;
+mod lead;
 mod notice;
 mod object;
 mod observe;
@@ -86,8 +87,8 @@ pub use effect::{
 pub use end::End;
 pub use explain::{PoolSummary, RequestState};
 pub use ids::{
-    Amount, Attempt, Batch, LOCK_UNITS, Name, PoolKey, PoolKind, SEGMENT_SEPARATOR, Token, Uid,
-    Units, Version,
+    Amount, Attempt, Batch, Epoch, LOCK_UNITS, Name, PoolKey, PoolKind, SEGMENT_SEPARATOR, Token,
+    Uid, Units, Version,
 };
 pub use object::{
     Condition, Extra, FamilySpec, Lease, Mode, Order, Owner, Part, PoolObject, PoolSpec,

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::ids::{Amount, Attempt, Batch, Name, PoolKey, Token, Uid, Units, Version};
+use super::ids::{Amount, Attempt, Batch, Epoch, Name, PoolKey, Token, Uid, Units, Version};
 use super::selector::Admits;
 use super::time::{Micros, Span};
 
@@ -138,6 +138,10 @@ pub struct PoolStatus {
     pub observed_generation: i64,
     /// Greatest token ever given.
     pub last_token: Token,
+    /// Number of the term in which it was written.
+    pub epoch: Epoch,
+    /// Process that led in that term.
+    pub leader: Option<Name>,
     /// Id of the write that made this status.
     pub batch: Option<Batch>,
     /// Id of the write before it.

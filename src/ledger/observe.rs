@@ -74,6 +74,10 @@ impl Ledger {
         // Whoever was found running while the last write of the fence was under way is not in it.
         let fence_ended = is_fenced && pool.fence != Fence::Done;
         pool.seen = Some(object);
+        self.note_epoch(&key);
+        let Some(pool) = self.pools.get_mut(&key) else {
+            return;
+        };
         if is_fenced {
             pool.fence = Fence::Done;
         } else if begins_anew {

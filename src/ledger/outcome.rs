@@ -13,7 +13,7 @@ use super::effect::{Effect, Guard, StatusWrite};
 use super::ids::{Batch, PoolKey, Uid};
 use super::object::{Mode, PoolObject};
 use super::pool::{Former, Purpose};
-use super::request::Item;
+use super::request::{Item, Phase};
 use super::timers::Timer;
 
 impl Ledger {
@@ -274,6 +274,9 @@ impl Ledger {
         let Some(request) = self.requests.get_mut(uid) else {
             return;
         };
+        if let Phase::Aborting(abort) = &mut request.phase {
+            abort.unwitnessed.remove(key);
+        }
         if let Some(item) = request.plan_mut().and_then(|plan| plan.items.get_mut(key)) {
             hear(item);
         }

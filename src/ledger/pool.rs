@@ -68,6 +68,8 @@ pub(super) struct Pool {
     pub(super) refusal: Option<Arc<str>>,
     /// When the last write was applied.
     pub(super) written_at: Tick,
+    /// Its status shows an epoch that nobody can have reached.
+    pub(super) epoch_absurd: bool,
     /// Since when a derived limit has had neither holders nor waiters.
     pub(super) idle_since: Option<Tick>,
     /// Events about its waiters that were held back.
@@ -171,6 +173,7 @@ impl Default for Pool {
             batch_max: BATCH_CHANGES_MAX,
             refusal: None,
             written_at: Tick(0),
+            epoch_absurd: false,
             idle_since: None,
             events_held_back: 0,
         }
@@ -190,10 +193,12 @@ impl Pool {
         self.spec().map(|spec| spec.mode)
     }
 
-    /// Its status may be written at all: it is understood, and not of a newer schema.
+    /// Its status may be written at all: it is understood, not of a newer schema, and of an epoch that is.
     pub(super) fn is_writable(&self) -> bool {
-        self.status()
-            .is_some_and(|status| status.schema <= STATUS_SCHEMA)
+        !self.epoch_absurd
+            && self
+                .status()
+                .is_some_and(|status| status.schema <= STATUS_SCHEMA)
     }
 
     /// Why it cannot be used as it stands.
@@ -209,6 +214,13 @@ impl Pool {
                 format!(
                     "its status has schema {}, newer than {STATUS_SCHEMA}",
                     status.schema
+                )
+                .into(),
+            ),
+            Part::Read(status) if self.epoch_absurd => Some(
+                format!(
+                    "status.epoch is {}, which no leader ever reached; delete it and create it anew, whoever runs is then counted again",
+                    status.epoch.0
                 )
                 .into(),
             ),

@@ -194,7 +194,7 @@ impl Ledger {
     }
 
     /// Drops a request from memory: it has nothing, and can get nothing.
-    fn forget_request(&mut self, uid: &Uid) {
+    pub(super) fn forget_request(&mut self, uid: &Uid) {
         self.unplace(uid);
         self.rename(uid, Default::default());
         self.fence_bumps.remove(uid);

@@ -133,6 +133,10 @@ pub(super) struct Abort {
     pub(super) to: Attempt,
     pub(super) why: Why,
     pub(super) sending: Sending,
+    /// A live read of the request is to show first that it is as we think.
+    pub(super) unread: bool,
+    /// Pools of which a live read is to show first that nobody of a higher epoch has written them.
+    pub(super) unwitnessed: BTreeSet<PoolKey>,
 }
 
 /// Why an attempt is raised.

@@ -5,9 +5,10 @@
 //! | [`crds`] | the rules in the CRDs, on the newest and the oldest server |
 //! | [`chart`], [`policies`] | the Helm chart and its admission policies |
 //! | [`scenarios`] | the controller, as its users drive it |
+//! | [`election`] | several controllers that take turns |
 //! | [`faults`] | the controller while everything around it fails |
 //!
-//! `scenarios` and `faults` run the real `sluice controller` as a process of its own, one for each test and only for the
+//! `scenarios`, `election` and `faults` run the real `sluice controller` as a process of its own, one for each test and only for the
 //! test's namespaces, through [`support`]. Each of their tests ends by `World::finish`, which re-proves the invariants
 //! from etcd's own history. Nothing waits for a time: everything waits for a condition, with a deadline.
 #![cfg(test)]
@@ -15,6 +16,7 @@
 mod chart;
 mod crds;
 mod docs;
+mod election;
 mod faults;
 mod policies;
 mod purity;

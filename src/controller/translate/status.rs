@@ -17,7 +17,7 @@ use crate::api::status::{
 };
 use crate::controller::transport::PatchOperation;
 use crate::ledger::{
-    Amount, Attempt, Batch, Condition, Extra, Lease, Micros, Name, PoolKind, PoolStatus,
+    Amount, Attempt, Batch, Condition, Epoch, Extra, Lease, Micros, Name, PoolKind, PoolStatus,
     StatusWrite, Token,
 };
 
@@ -97,6 +97,8 @@ fn record<A: AmountWire>(status: LedgerStatus<A>, namespace: &Name) -> Result<Po
         schema: i64::from(status.schema),
         observed_generation: status.observed_generation.unwrap_or(0),
         last_token: token(status.last_token)?,
+        epoch: epoch(status.epoch)?,
+        leader: (!status.leader.is_empty()).then(|| Name::from(status.leader)),
         batch: batch(status.batch),
         previous_batch: batch(status.previous_batch),
         in_use: i64::from(status.in_use),
@@ -132,6 +134,12 @@ fn token(token: i64) -> Result<Token, String> {
     u64::try_from(token)
         .map(Token)
         .map_err(|_| format!("token {token} is negative"))
+}
+
+fn epoch(epoch: i64) -> Result<Epoch, String> {
+    u64::try_from(epoch)
+        .map(Epoch)
+        .map_err(|_| format!("epoch {epoch} is negative"))
 }
 
 fn batch(text: String) -> Option<Batch> {
@@ -208,6 +216,12 @@ fn api<A: AmountWire>(status: &PoolStatus, namespace: &Name) -> LedgerStatus<A> 
         schema: i32::try_from(status.schema).unwrap_or(i32::MAX),
         observed_generation: Some(status.observed_generation),
         last_token: i64::try_from(status.last_token.0).unwrap_or(i64::MAX),
+        epoch: i64::try_from(status.epoch.0).unwrap_or(i64::MAX),
+        leader: status
+            .leader
+            .as_ref()
+            .map(Name::to_string)
+            .unwrap_or_default(),
         batch: status
             .batch
             .as_ref()
@@ -273,7 +287,7 @@ mod tests {
     #[test]
     fn a_status_survives_a_round_trip_with_what_it_does_not_know() {
         let value = json!({
-            "schema": 1, "observedGeneration": 2, "lastToken": 9, "batch": "b", "previousBatch": "a",
+            "schema": 1, "observedGeneration": 2, "lastToken": 9, "epoch": 3, "leader": "p", "batch": "b", "previousBatch": "a",
             "inUse": 2, "waiting": 1, "fenced": true, "open": false, "future": {"x": 1},
             "leases": [{"uid": "u", "kind": "Pod", "namespace": "other", "name": "p", "slots": 2, "token": 9,
                         "attempt": 3, "grantedAt": "2026-11-21T10:00:00Z", "colour": "red"}],

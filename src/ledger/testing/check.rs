@@ -65,6 +65,14 @@ impl Checker {
         if let Some(twice) = uids.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(format!("2: {key} names {:?} twice", twice[0]));
         }
+        if new.epoch < old.epoch || (new.epoch == old.epoch && new.leader != old.leader) {
+            let term = |it: &PoolStatus| (it.epoch, it.leader.clone());
+            return Err(format!(
+                "epoch: {key} is written in {:?} after {:?}",
+                term(&new),
+                term(&old)
+            ));
+        }
         if new != old {
             let grew = sum(&new.leases) > sum(&old.leases);
             if grew && sum(&new.leases) + sum(&new.adopted) > capacity {
@@ -292,6 +300,21 @@ mod tests {
         let mut server = world(&[lease("a", 1)]);
         reveal(&mut server, "a", 1);
         assert_eq!(verdict(&server), "");
+    }
+
+    #[test]
+    fn a_deposed_leader_that_writes_is_found() {
+        let mut server = world(&[]);
+        for (epoch, leader) in [(2, "q"), (2, "p")] {
+            let mut object = server.pools[&limit("gpu")].clone();
+            let Part::Read(status) = &mut object.status else {
+                panic!()
+            };
+            status.epoch = Epoch(epoch);
+            status.leader = Some(leader.into());
+            server.put_pool(object);
+        }
+        assert!(verdict(&server).starts_with("epoch:"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 
 mod check;
+mod lead;
 mod random;
 mod server;
 mod story;

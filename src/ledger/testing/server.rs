@@ -345,6 +345,12 @@ fn rules(object: &PoolObject, old: &PoolStatus, new: &PoolStatus) -> Result<(), 
     if uids.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err("uid twice");
     }
+    if new.epoch < old.epoch {
+        return Err("epoch back");
+    }
+    if new.epoch == old.epoch && new.leader != old.leader {
+        return Err("two leaders in one epoch");
+    }
     if new.batch != old.batch && old.batch.is_some() && new.previous_batch != old.batch {
         return Err("batch chain");
     }

@@ -132,7 +132,9 @@ impl World {
                 present,
             },
         );
-        ledger.handle(now, Command::Synced);
+        // Every controller of this world believes that it leads: rivals on purpose.
+        let epoch = ledger.epoch_needed();
+        ledger.handle(now, Command::Lead { epoch });
         let shown = self.server.log.len();
         let mut controller = Controller {
             ledger,
@@ -381,8 +383,17 @@ impl World {
 }
 
 fn collect(controller: &mut Controller, seed: u64, server: &Server) {
-    while let Some(effect) = controller.ledger.poll_effect() {
-        controller.outbox.push_back(effect);
+    loop {
+        while let Some(effect) = controller.ledger.poll_effect() {
+            controller.outbox.push_back(effect);
+        }
+        if controller.ledger.leads() {
+            break;
+        }
+        // A rival has written with a higher epoch; nobody here ever believes that it was deposed.
+        let now = controller.ledger.now;
+        let epoch = controller.ledger.epoch_needed();
+        controller.ledger.handle(now, Command::Lead { epoch });
     }
     let findings = audit::audit(&controller.ledger);
     assert!(

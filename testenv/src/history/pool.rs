@@ -55,6 +55,10 @@ pub(super) enum Allows {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Status {
     pub(super) last_token: i64,
+    /// Number of the leader's term.
+    pub(super) epoch: i64,
+    /// Who led in it.
+    pub(super) leader: Option<String>,
     pub(super) batch: Option<String>,
     pub(super) previous_batch: Option<String>,
     pub(super) fenced: bool,
@@ -144,6 +148,8 @@ impl Status {
         let (leases, adopted) = (read("leases"), read("adopted"));
         Self {
             last_token: status.get("lastToken").and_then(Value::as_i64).unwrap_or(0),
+            epoch: status.get("epoch").and_then(Value::as_i64).unwrap_or(0),
+            leader: text("leader"),
             batch: text("batch"),
             previous_batch: text("previousBatch"),
             fenced: flag("fenced"),

@@ -28,11 +28,13 @@ pub enum Invariant {
     BatchChain,
     /// 10: when all is quiet, nobody holds what has ended, and nobody waits for what is free.
     Quiescence,
+    /// 11: epochs never go back, and each has one leader.
+    Epoch,
 }
 
 impl Invariant {
     /// All of them, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Capacity,
         Self::OneLease,
         Self::Reveal,
@@ -43,6 +45,7 @@ impl Invariant {
         Self::Fence,
         Self::BatchChain,
         Self::Quiescence,
+        Self::Epoch,
     ];
 
     /// Its number, from 1.
@@ -59,6 +62,7 @@ impl Invariant {
             Self::Fence => 8,
             Self::BatchChain => 9,
             Self::Quiescence => 10,
+            Self::Epoch => 11,
         }
     }
 }

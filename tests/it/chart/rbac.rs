@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::helm::Helm;
+use super::helm::{Helm, NAMESPACE};
 use super::render::find;
 
 const VERSION: &str = "1.37.1";
@@ -40,6 +40,14 @@ pub(super) const CLUSTER_SCOPED: [&str; 2] = [
     "/nodes get",
     "admissionregistration.k8s.io/validatingadmissionpolicybindings[sluice-guard,sluice-status] get",
 ];
+/// What it may do in the release's own namespace, to take turns.
+pub(super) const TURNS: [&str; 5] = [
+    "coordination.k8s.io/leases create",
+    "coordination.k8s.io/leases[sluice] get",
+    "coordination.k8s.io/leases[sluice] list",
+    "coordination.k8s.io/leases[sluice] watch",
+    "coordination.k8s.io/leases[sluice] update",
+];
 /// What the uninstall hook may do in the namespaces that were served.
 pub(super) const CLEANUP: [&str; 3] = [
     "/pods list",
@@ -63,7 +71,12 @@ async fn cluster_wide_rights_are_exactly_these() {
     );
     let cleanup = rights(find(&objects, "ClusterRole", "sluice-cleanup"));
     assert_eq!(cleanup, set(&[&CLEANUP, &CLEANUP_CLUSTER_SCOPED]));
-    assert!(!objects.iter().any(|object| object["kind"] == "Role"));
+    let roles = objects.iter().filter(|object| object["kind"] == "Role");
+    let names: Vec<&Value> = roles.map(|role| &role["metadata"]["name"]).collect();
+    assert_eq!(names, ["sluice-lease"]);
+    let lease = find(&objects, "Role", "sluice-lease");
+    assert_eq!(rights(lease), set(&[&TURNS]));
+    assert_eq!(lease["metadata"]["namespace"], NAMESPACE);
     // Rights of the hook last for the uninstall only.
     for kind in ["ClusterRole", "ClusterRoleBinding", "ServiceAccount", "Job"] {
         let hook = &find(&objects, kind, "sluice-cleanup")["metadata"]["annotations"];

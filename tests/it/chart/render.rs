@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::helm::{Helm, chart, repository};
+use super::helm::{Helm, NAMESPACE, chart, repository};
 
 /// A server that has the mutating policy.
 const NEWEST: &str = "1.37.1";
@@ -184,8 +184,15 @@ async fn the_controller_gets_its_flags_and_a_restricted_pod() {
     ];
     let objects = helm.template(NEWEST, &all).await.unwrap();
     let deployment = find(&objects, "Deployment", "sluice");
-    assert_eq!(deployment["spec"]["replicas"], 1);
-    assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate");
+    assert_eq!(deployment["spec"]["replicas"], 2);
+    assert_eq!(deployment["spec"]["strategy"]["type"], "RollingUpdate");
+    let template = &deployment["spec"]["template"];
+    let spread = &template["spec"]["topologySpreadConstraints"];
+    assert_eq!(spread[0]["topologyKey"], "kubernetes.io/hostname");
+    let selected = &spread[0]["labelSelector"]["matchLabels"];
+    assert_eq!(*selected, deployment["spec"]["selector"]["matchLabels"]);
+    let budget = find(&objects, "PodDisruptionBudget", "sluice");
+    assert_eq!(budget["spec"]["selector"]["matchLabels"], *selected);
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["image"], "sluice:v9");
     assert_eq!(
@@ -198,17 +205,26 @@ async fn the_controller_gets_its_flags_and_a_restricted_pod() {
             "0.0.0.0:9090",
             "--health-addr",
             "0.0.0.0:8080",
+            "--lease-namespace",
+            NAMESPACE,
+            "--lease-name",
+            "sluice",
             "--namespaces",
             "a,b",
             "--max-priority=0"
         ])
     );
+    let alone = helm
+        .template(NEWEST, &["controller.replicas=1"])
+        .await
+        .unwrap();
+    assert!(!kinds(&alone).contains("PodDisruptionBudget"));
     let by_default = helm.template(NEWEST, &[]).await.unwrap();
     let container =
         &find(&by_default, "Deployment", "sluice")["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(
         container["args"].as_array().unwrap().len(),
-        7,
+        11,
         "{}",
         container["args"]
     );

@@ -34,7 +34,12 @@ async fn cluster_wide() {
     site.a_missing_guard_is_told().await;
     site.an_upgrade_loses_nothing().await;
     site.world.quiet().await;
-    site.rights_are_all_used(&[&rbac::SERVED, &rbac::EVERYWHERE, &rbac::CLUSTER_SCOPED]);
+    site.rights_are_all_used(&[
+        &rbac::SERVED,
+        &rbac::EVERYWHERE,
+        &rbac::CLUSTER_SCOPED,
+        &rbac::TURNS,
+    ]);
     site.an_uninstall_leaves_nobody_waiting().await;
 }
 
@@ -45,7 +50,7 @@ async fn in_listed_namespaces() {
     stories::all(&site.world, &site.audit).await;
     site.people_hold_and_wait().await;
     site.world.quiet().await;
-    site.rights_are_all_used(&[&rbac::SERVED, &rbac::CLUSTER_SCOPED]);
+    site.rights_are_all_used(&[&rbac::SERVED, &rbac::CLUSTER_SCOPED, &rbac::TURNS]);
     site.an_uninstall_leaves_nobody_waiting().await;
 }
 

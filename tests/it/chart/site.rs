@@ -3,6 +3,7 @@
 //! The controller is a process with the ServiceAccount of the release; the pod of the Deployment, which a fake node only
 //! pretends to run, says how it is started, and when it is stopped and started anew.
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
@@ -102,12 +103,33 @@ impl Site {
 
     /// Starts the controller as the Deployment's pod says, and waits until it is ready.
     async fn start_controller(&mut self) {
-        assert!(self.controller.is_none(), "strategy Recreate");
+        assert!(self.controller.is_none(), "one at a time");
+        self.rolled_out().await;
         let pod = self.running_pod(OF_CONTROLLER).await;
         let program = Program::of(self.world.plane(), &pod).await;
         let mut process = program.start(self.world.plane().directory());
         process.ready().await;
         self.controller = Some((process, pod.uid().unwrap()));
+    }
+
+    /// Waits until all replicas are of the newest template, and none of an older one is left.
+    async fn rolled_out(&self) {
+        let deployments: Api<Deployment> = Api::namespaced(self.world.client(), NAMESPACE);
+        eventually("the rollout to end", async || {
+            let found = deployments.get(RELEASE).await;
+            let found = found.map_err(|error| error.to_string())?;
+            let wanted = found.spec.and_then(|spec| spec.replicas);
+            let generation = found.metadata.generation;
+            let status = found.status.unwrap_or_default();
+            let done = status.observed_generation == generation
+                && [
+                    status.replicas,
+                    status.updated_replicas,
+                    status.available_replicas,
+                ] == [wanted; 3];
+            done.then_some(()).ok_or(format!("{status:?}"))
+        })
+        .await;
     }
 
     /// Stops the controller, as a kubelet does when its pod is deleted.

@@ -10,11 +10,12 @@ use sluice_testenv::{ControlPlane, FakeNodes, NodeOptions, Options};
 use super::helm::{Helm, NAMESPACE, eventually};
 
 /// Kinds that a release consists of.
-const KINDS: [(&str, &str, &str); 15] = [
+const KINDS: [(&str, &str, &str); 16] = [
     ("", "v1", "ServiceAccount"),
     ("", "v1", "Service"),
     ("apps", "v1", "Deployment"),
     ("batch", "v1", "Job"),
+    ("policy", "v1", "PodDisruptionBudget"),
     ("rbac.authorization.k8s.io", "v1", "ClusterRole"),
     ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding"),
     ("rbac.authorization.k8s.io", "v1", "Role"),

@@ -46,6 +46,8 @@ pub(crate) struct Run {
     pub(crate) flags: Vec<String>,
     /// What it does wrong.
     pub(crate) faults: Vec<Fault>,
+    /// It stands for election, for a Lease in its first namespace; else it leads at once, whoever else does.
+    pub(crate) elects: bool,
 }
 
 /// A controller. Dropping it kills it.
@@ -79,6 +81,11 @@ impl Controller {
             .stderr(File::create(&log).unwrap());
         if !run.namespaces.is_empty() {
             command.args(["--namespaces", &run.namespaces.join(",")]);
+        }
+        if run.elects {
+            command.args(["--lease-namespace", scope]);
+        } else {
+            command.arg("--leader-elect=false");
         }
         for (name, count) in run.faults.iter().map(|fault| fault.variable()) {
             command.env(name, count.to_string());
@@ -121,9 +128,29 @@ impl Controller {
 
     /// Asks it to stop (SIGTERM).
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Makes it stand still (SIGSTOP).
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        assert!(status.success(), "kill -TERM {id}: {status}");
+        let status = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(status.success(), "kill {signal} {id}: {status}");
+    }
+
+    /// Whether its metrics say that it leads.
+    pub(crate) fn leads(&self) -> bool {
+        let metrics = get(self.metrics, "/metrics").unwrap_or_default();
+        metrics.lines().any(|line| line == "sluice_leader 1")
     }
 }
 

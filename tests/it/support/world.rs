@@ -63,6 +63,12 @@ impl Plan {
         self
     }
 
+    /// With controllers that stand for election.
+    pub(crate) fn elects(mut self) -> Self {
+        self.run.elects = true;
+        self
+    }
+
     /// With controllers that do something wrong.
     pub(crate) fn fault(mut self, fault: Fault) -> Self {
         self.run.faults.push(fault);
@@ -192,6 +198,22 @@ impl World {
     /// Kills the controller that was started first.
     pub(crate) fn kill_first(&self) {
         self.scene.controllers.borrow_mut().remove(0).kill();
+    }
+
+    /// Kills one of the controllers, from 0.
+    pub(crate) fn kill_nth(&self, index: usize) {
+        self.scene.controllers.borrow_mut().remove(index).kill();
+    }
+
+    /// Waits until one of the controllers leads; which.
+    pub(crate) async fn leader(&self) -> usize {
+        let leader = || {
+            let controllers = self.scene.controllers.borrow();
+            controllers.iter().position(Controller::leads)
+        };
+        self.eventually("a leader", async || leader().is_some())
+            .await;
+        leader().unwrap()
     }
 
     /// With which codes controllers ended; none for one that a signal ended or that still runs.

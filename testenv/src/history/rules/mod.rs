@@ -3,6 +3,7 @@
 
 mod batch;
 mod capacity;
+mod epoch;
 mod fence;
 mod once;
 mod physical;
@@ -34,5 +35,6 @@ pub(super) fn all(scope: &Scope, assumptions: &Assumptions) -> Vec<Box<dyn Rule>
         Box::new(physical::Physical),
         Box::new(fence::Fence),
         Box::new(batch::BatchChain),
+        Box::new(epoch::Epoch),
     ]
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{wrong, wrong_too};
+use super::{right, wrong, wrong_too};
 use crate::history::builder::{ONE, Script, add_lease, limit, lock};
 use crate::history::request::Amount;
 use crate::history::violation::Invariant;
@@ -120,6 +120,40 @@ fn a_write_computed_from_another_state() {
         Invariant::BatchChain,
         "was computed from b1, but written over b2",
     );
+}
+
+/// A limit whose status was written in these terms, one after the other.
+fn terms(terms: &[(i64, &str)]) -> Script {
+    let mut script = Script::new();
+    script.limit("gpu", 2);
+    for (epoch, leader) in terms {
+        script.status(&limit("gpu"), |status| {
+            status["epoch"] = json!(epoch);
+            status["leader"] = json!(leader);
+        });
+    }
+    script
+}
+
+#[test]
+fn leaders_follow_each_other() {
+    right(&terms(&[(1, "p"), (1, "p"), (7, "q"), (8, "q")]));
+}
+
+#[test]
+fn a_deposed_leader_writes() {
+    let script = terms(&[(2, "q"), (1, "p")]);
+    wrong(
+        &script,
+        Invariant::Epoch,
+        "epoch 1 of p was written over epoch 2 of q",
+    );
+}
+
+#[test]
+fn two_leaders_in_one_epoch() {
+    let script = terms(&[(2, "q"), (2, "p")]);
+    wrong(&script, Invariant::Epoch, "two leaders, q and p");
 }
 
 #[test]
