@@ -10,7 +10,11 @@
 //! are run twice, wrong variants that must be caught, and the server's contract.
 
 pub mod check;
+pub mod crash_points;
 pub mod dice;
+pub mod many;
+pub mod mutants;
+pub mod orders;
 pub mod process;
 pub mod run;
 pub mod server;

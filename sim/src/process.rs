@@ -8,7 +8,8 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures::future::poll_fn;
-use sluice::controller::{Config, run};
+use sluice::controller::{Config, Election, run};
+use sluice::election::Timing;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
@@ -55,7 +56,7 @@ pub struct Process {
 
 impl Process {
     /// Starts a controller with this id, for these namespaces (none: all).
-    pub fn start(id: &str, namespaces: &[String], server_micros: u64) -> Self {
+    pub fn start(id: &str, namespaces: &[String], elects: bool, server_micros: u64) -> Self {
         let idle = Arc::new(Idle::default());
         let hook = Arc::clone(&idle);
         let runtime = Builder::new_current_thread()
@@ -75,6 +76,12 @@ impl Process {
             events: true,
             guard_bindings: vec!["sluice-guard".to_owned()],
             process: Some(id.to_owned()),
+            election: elects.then(|| Election {
+                namespace: "sluice-system".to_owned(),
+                name: "sluice".to_owned(),
+                host: None,
+                timing: Timing::default(),
+            }),
         };
         let ended = Arc::new(Mutex::new(false));
         let (own, told_end) = (transport.clone(), Arc::clone(&ended));

@@ -10,6 +10,7 @@ use futures::stream::BoxStream;
 use sluice::controller::transport::{
     Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Transport, Watched,
 };
+use sluice::election::{LeaseNews, LeaseObject, Record};
 use sluice::ledger::{ChildWrite, Name, StatusWrite};
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,6 +27,14 @@ pub struct Outgoing {
     pub back: oneshot::Sender<Answer>,
 }
 
+/// Where the events of a watch go.
+pub enum Feed {
+    /// Of objects.
+    Objects(mpsc::UnboundedSender<Watched>),
+    /// Of the Lease.
+    Lease(mpsc::UnboundedSender<LeaseNews>),
+}
+
 /// A watch that was opened.
 pub struct OpenedWatch {
     /// Of what.
@@ -33,7 +42,7 @@ pub struct OpenedWatch {
     /// Where.
     pub scope: Option<Name>,
     /// Where its events go.
-    pub events: mpsc::UnboundedSender<Watched>,
+    pub feed: Feed,
 }
 
 /// What a process has sent and nobody has taken yet.
@@ -68,6 +77,14 @@ impl SimTransport {
     }
 }
 
+fn stream<T: Send + 'static>(received: mpsc::UnboundedReceiver<T>) -> BoxStream<'static, T> {
+    futures::stream::unfold(received, |mut received| async {
+        let event = received.recv().await?;
+        Some((event, received))
+    })
+    .boxed()
+}
+
 /// An answer of another kind than was asked for.
 fn astray<T>(reply: Reply) -> T {
     crate::bug(&format!("an answer went astray: {reply:?}"))
@@ -92,16 +109,11 @@ impl Transport for SimTransport {
     fn watch(&self, kind: Kind, namespace: Option<&Name>) -> BoxStream<'static, Watched> {
         let (events, received) = mpsc::unbounded_channel();
         let scope = namespace.cloned();
-        self.mailbox().watches.push(OpenedWatch {
-            kind,
-            scope,
-            events,
-        });
-        futures::stream::unfold(received, |mut received| async {
-            let event = received.recv().await?;
-            Some((event, received))
-        })
-        .boxed()
+        let feed = Feed::Objects(events);
+        self.mailbox()
+            .watches
+            .push(OpenedWatch { kind, scope, feed });
+        stream(received)
     }
 
     async fn write_child(&self, write: &ChildWrite) -> Result<Option<Object>, Failure> {
@@ -147,6 +159,43 @@ impl Transport for SimTransport {
             Reply::Page(pods) => Ok((pods, None)),
             other => astray(other),
         }
+    }
+
+    async fn get_lease(&self, _at: &Address) -> Result<Option<LeaseObject>, Failure> {
+        match self.ask(Call::GetLease).await? {
+            Reply::Lease(lease) => Ok(lease),
+            other => astray(other),
+        }
+    }
+
+    async fn create_lease(&self, _at: &Address, record: &Record) -> Result<LeaseObject, Failure> {
+        match self.ask(Call::PutLease(None, record.clone())).await? {
+            Reply::Lease(Some(lease)) => Ok(lease),
+            other => astray(other),
+        }
+    }
+
+    async fn replace_lease(
+        &self,
+        _at: &Address,
+        base: &LeaseObject,
+        record: &Record,
+    ) -> Result<LeaseObject, Failure> {
+        let call = Call::PutLease(Some(base.version), record.clone());
+        match self.ask(call).await? {
+            Reply::Lease(Some(lease)) => Ok(lease),
+            other => astray(other),
+        }
+    }
+
+    fn watch_lease(&self, _at: &Address) -> BoxStream<'static, LeaseNews> {
+        let (events, received) = mpsc::unbounded_channel();
+        self.mailbox().watches.push(OpenedWatch {
+            kind: Kind::Lease,
+            scope: None,
+            feed: Feed::Lease(events),
+        });
+        stream(received)
     }
 
     fn server_micros(&self) -> u64 {

@@ -13,6 +13,7 @@ use super::bounds::REVEAL_REFUSED_PARK;
 use super::cause::Cause;
 use super::effect::PodAction;
 use super::ids::{Attempt, PoolKey, Uid};
+use super::mutant::{self, Mutant};
 use super::request::{Abort, Phase, Place, Request, Sending, Sent, Why};
 use super::time::Span;
 use super::timers::Timer;
@@ -237,7 +238,9 @@ impl Ledger {
             return false;
         };
         let waited = self.now.server.since(request.view.arrival);
-        wants.fail_on_timeout && wants.timeout.is_some_and(|timeout| waited >= timeout)
+        !mutant::is(Mutant::TimeoutWithoutAbort)
+            && wants.fail_on_timeout
+            && wants.timeout.is_some_and(|timeout| waited >= timeout)
     }
 
     /// Comes back when the request's patience ends; says so, or fails the pod.
@@ -253,6 +256,11 @@ impl Ledger {
             return;
         };
         let waited = self.now.server.since(request.view.arrival);
+        let fails = Self::wants(request).is_some_and(|wants| wants.fail_on_timeout);
+        if waited >= timeout && fails && mutant::is(Mutant::TimeoutWithoutAbort) {
+            self.fail_timed_out(uid);
+            return;
+        }
         if waited < timeout {
             let left = Span(timeout.0.saturating_sub(waited.0).saturating_add(1));
             self.timers

@@ -9,6 +9,7 @@ use super::bounds::{READS_IN_FLIGHT, RECHECK_EVERY, REFUSALS_BEFORE_EVENT};
 use super::command::{Found, PatchKind, PatchOutcome};
 use super::effect::Effect;
 use super::ids::{Name, Uid};
+use super::mutant::{self, Mutant};
 use super::request::{Phase, Sending, Sent};
 use super::timers::Timer;
 use super::view::RequestView;
@@ -141,6 +142,9 @@ impl Ledger {
             };
         *reading = false;
         match found {
+            Found::Present(_) if mutant::is(Mutant::SameNameIsSame) => {
+                *after = now.after(RECHECK_EVERY);
+            }
             Found::Present(view) if view.uid == *uid => {
                 *failures = 0;
                 *after = now.after(RECHECK_EVERY);

@@ -14,6 +14,7 @@ use super::bounds::{
 };
 use super::effect::{Effect, Guard, StatusWrite};
 use super::ids::{Batch, PoolKey, Token, Uid, Units};
+use super::mutant::{self, Mutant};
 use super::object::{Lease, Mode, PoolStatus};
 use super::pool::{Add, Entry, Fence, Flight, Pool, Purpose};
 use super::request::{Phase, Place};
@@ -64,6 +65,15 @@ impl Ledger {
         let base = base.clone();
         let mut next = base.clone();
         let mut draft = Draft::default();
+        if mutant::is(Mutant::FirstLeaseLostAtStart) && pool.written_at == Tick(0) {
+            next.leases.drain(..next.leases.len().min(1));
+        }
+        let capacity = pool.spec().map_or(0, |spec| spec.capacity);
+        while mutant::is(Mutant::ShrinkEvicts) && next.units() > capacity {
+            if next.leases.pop().is_none() {
+                break;
+            }
+        }
         self.apply_removes(key, &mut next, &mut draft);
         self.apply_adoptions(key, purpose, &mut next, &mut draft);
         self.apply_grants(key, &mut next, &mut draft);
@@ -169,8 +179,10 @@ impl Ledger {
             };
             lease.token = self.believed(token);
             floor = floor.max(lease.token);
-            next.leases.retain(|other| other.uid != *uid);
-            next.adopted.retain(|other| other.uid != *uid);
+            if !mutant::is(Mutant::AdoptTwice) {
+                next.leases.retain(|other| other.uid != *uid);
+                next.adopted.retain(|other| other.uid != *uid);
+            }
             adopted.push(lease);
             draft.adds.insert(uid.clone(), *add);
         }
@@ -217,6 +229,9 @@ impl Ledger {
         let grants =
             active && pool.fence == Fence::Done && !deleting && pool.quarantine().is_none();
         let mut used: Units = next.units();
+        if mutant::is(Mutant::AdoptedTakeNoRoom) {
+            used = next.leases.iter().map(|lease| lease.amount.units()).sum();
+        }
         let mut count = next.leases.len();
         let floor = self.token_floor(pool, next.last_token);
         let mut token = floor;
@@ -231,7 +246,8 @@ impl Ledger {
             let after = used.saturating_add(add.amount.units());
             let wanted = grants && self.still_wants(uid, add) && !present.contains(uid);
             let next_token = Token(token.0.saturating_add(1));
-            let fits = after <= capacity && count < LEASES_MAX && next_token <= Token::MAX;
+            let room = after <= capacity || mutant::is(Mutant::GrantBeyondCapacity);
+            let fits = room && count < LEASES_MAX && next_token <= Token::MAX;
             let lease = self.lease(uid, add, next_token);
             match lease {
                 Some(lease) if wanted && fits => {
@@ -279,6 +295,9 @@ impl Ledger {
             .values()
             .filter_map(|add| add.adopt)
             .map(|token| self.believed(token));
+        if mutant::is(Mutant::TokenIgnoresClock) {
+            return evidence.fold(last, Token::max);
+        }
         evidence
             .fold(last.max(Token(self.now.server.0)), Token::max)
             .min(Token::MAX)
@@ -308,7 +327,7 @@ impl Ledger {
                 next.fenced = false;
                 // Leases are there when it was Disabled for a while: their tokens are below the last one, and who
                 // holds more than the slots may not raise it.
-                if next.leases.is_empty() {
+                if next.leases.is_empty() || mutant::is(Mutant::FloorOverCapacity) {
                     let floor = self.token_floor(pool, next.last_token);
                     next.last_token = floor.max(next.last_token);
                 }

@@ -3,6 +3,7 @@
 //!
 //! Pure functions over what was seen; the truth table is tested below.
 
+use super::mutant::{self, Mutant};
 use super::view::{Containers, PodPhase, RequestView};
 
 /// How a pod came to be gone.
@@ -27,8 +28,12 @@ pub enum End {
 
 /// Judges a pod by the last version seen of it, and whether the object is gone.
 pub(super) fn judge(view: &RequestView, gone: Option<Gone>) -> End {
+    if view.deleting && mutant::is(Mutant::ReleaseOnDeletionTimestamp) {
+        return End::Confirmed;
+    }
     let never_bound = view.node.is_none();
-    let proven = view.progress.containers == Containers::AllTerminated && !view.progress.by_pod_gc;
+    let proven = view.progress.containers == Containers::AllTerminated && !view.progress.by_pod_gc
+        || mutant::is(Mutant::TerminalIsProof);
     match (view.progress.phase, gone) {
         (PodPhase::Terminal, _) if never_bound || proven => End::Confirmed,
         (PodPhase::Terminal, _) => End::Presumed,

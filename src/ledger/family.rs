@@ -9,6 +9,7 @@ use super::book::Ledger;
 use super::cause::Cause;
 use super::effect::{ChildWrite, Effect, FamilyRef};
 use super::ids::{Name, PoolKey, Units};
+use super::mutant::{self, Mutant};
 use super::object::{FamilySpec, PoolSpec, PoolStatus};
 use super::time::Span;
 use super::timers::Timer;
@@ -71,8 +72,9 @@ impl Ledger {
         }
         for worker in &pool.workers_wanted {
             let needed = self.child_is_needed(&key.child(worker));
-            if needed && (next.workers.contains(worker) || next.workers.len() < family.workers_max)
-            {
+            let bounded = !mutant::is(Mutant::TooManyWorkers);
+            let room = next.workers.len() < family.workers_max || !bounded;
+            if needed && (next.workers.contains(worker) || room) {
                 next.workers.insert(worker.clone());
             }
         }
@@ -200,8 +202,11 @@ impl Ledger {
         let empty = pool
             .status()
             .is_some_and(|status| status.entries().next().is_none());
-        let busy =
-            waited_for || !empty || !pool.adds.is_empty() || pool.child_write || seen.deleting;
+        let busy = waited_for
+            || !(empty || mutant::is(Mutant::DeletesBusyWorker))
+            || !pool.adds.is_empty()
+            || pool.child_write
+            || seen.deleting;
         if seen.owner.is_none() || busy {
             pool.idle_since = None;
             return;

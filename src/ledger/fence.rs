@@ -14,6 +14,7 @@ use super::bounds::{FENCE_BUMPS_IN_FLIGHT, LEASES_MAX};
 use super::effect::Effect;
 use super::end::{End, judge};
 use super::ids::{Amount, Attempt, PoolKey, Token, Uid};
+use super::mutant::{self, Mutant};
 use super::object::Mode;
 use super::pool::{Add, Fence, Purpose};
 use super::request::{Phase, Request, Why};
@@ -34,6 +35,7 @@ impl Ledger {
         }
         match &pool.fence {
             Fence::Done | Fence::ListWanted | Fence::Listing(_) => Purpose::Plain,
+            Fence::Needed if mutant::is(Mutant::NoFence) => Purpose::Adopt,
             Fence::Needed => Purpose::Floor,
             Fence::Bumping(_) => {
                 if self.bump_for_fence(key) {
@@ -52,6 +54,15 @@ impl Ledger {
         {
             pool.fence = Fence::ListWanted;
             self.list_wanted.insert(key.clone());
+            if mutant::is(Mutant::FenceFromCache) {
+                self.list_wanted.remove(key);
+                let waiting = self.to_be_fenced(key);
+                if let Some(pool) = self.pools.get_mut(key) {
+                    pool.fence = Fence::Bumping(waiting);
+                }
+                self.fencing.insert(key.clone());
+                self.write_pools.insert(key.clone());
+            }
         }
     }
 
@@ -124,6 +135,9 @@ impl Ledger {
             .and_then(|pool| pool.former.as_ref())
             .filter(|it| it.narrow);
         let mut waiting = BTreeMap::new();
+        if mutant::is(Mutant::FenceBumpsNobody) {
+            return waiting;
+        }
         for (uid, request) in &self.requests {
             let Some(attempt) = request.view.attempt else {
                 continue;
@@ -207,7 +221,10 @@ impl Ledger {
 
     /// Queues every live revealed holder that names the pool, and ends the fence with that write.
     fn begin_adoption(&mut self, key: &PoolKey) -> Purpose {
-        let uids: Vec<Uid> = self.requests.keys().cloned().collect();
+        let mut uids: Vec<Uid> = self.requests.keys().cloned().collect();
+        if mutant::is(Mutant::FenceAdoptsNobody) {
+            uids.clear();
+        }
         let mut holders = 0_usize;
         for uid in uids {
             let Some(add) = self.adoption(&uid, key) else {
@@ -258,7 +275,9 @@ impl Ledger {
         if !request.view.is_revealed() || released || ended {
             return None;
         }
-        if let Some(granted) = &request.view.granted {
+        if let Some(granted) = &request.view.granted
+            && !mutant::is(Mutant::LateEditCounts)
+        {
             let lease = granted.leases.iter().find(|lease| lease.pool == *key)?;
             let (amount, attempt, token) = (lease.amount, granted.attempt, lease.token);
             return Some(Add {
@@ -283,13 +302,14 @@ impl Ledger {
         let Some(request) = self.requests.get(uid) else {
             return;
         };
+        let late = mutant::is(Mutant::LateEditCounts);
         let keys: Vec<PoolKey> = match &request.view.granted {
-            Some(granted) => granted
+            Some(granted) if !late => granted
                 .leases
                 .iter()
                 .map(|lease| lease.pool.clone())
                 .collect(),
-            None => self
+            _ => self
                 .resolve(&request.view)
                 .shape
                 .map(|shape| shape.demand.keys().cloned().collect())
@@ -317,7 +337,7 @@ impl Ledger {
             if pool.fence != Fence::Done
                 || !active
                 || queued
-                || is_counted(pool.entries.get(uid), &add)
+                || (is_counted(pool.entries.get(uid), &add) && !mutant::is(Mutant::AdoptTwice))
             {
                 continue;
             }

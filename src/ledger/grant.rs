@@ -11,6 +11,7 @@ use super::book::Ledger;
 use super::bounds::REVEAL_REFUSED_FOR;
 use super::effect::{Effect, PodAction, PodPatch, Reveal};
 use super::ids::{PoolKey, Token, Uid};
+use super::mutant::{self, Mutant};
 use super::object::{Mode, ReleasePolicy};
 use super::pool::{Add, Pool};
 use super::queue::{Shape, ShapeId};
@@ -35,13 +36,16 @@ impl Ledger {
             let item = match (pool.seen.is_some(), pool.mode()) {
                 (false, _) => {
                     pool.witness_wanted.insert(uid.clone());
-                    Item::Absent { confirmed: false }
+                    Item::Absent {
+                        confirmed: mutant::is(Mutant::AbsentWithoutLook),
+                    }
                 }
                 (true, Some(Mode::Disabled)) => {
-                    pool.open_wanted |= !pool.is_open();
+                    let unmarked = mutant::is(Mutant::OpenWithoutMark);
+                    pool.open_wanted |= !pool.is_open() && !unmarked;
                     Item::Open {
                         amount: *amount,
-                        confirmed: false,
+                        confirmed: unmarked,
                     }
                 }
                 (true, _) => {
@@ -237,6 +241,20 @@ impl Ledger {
         let may_be_durable = self.has_current_entries(uid)
             || self.pools_of(request).any(|pool| pool.may_write(uid))
             || matches!(request.phase, Phase::Revealing(..));
+        if mutant::is(Mutant::RollbackWithoutAbort) && why != Why::Fence {
+            let held = request.held.clone();
+            for key in held {
+                if self
+                    .pools
+                    .get_mut(&key)
+                    .is_some_and(|pool| pool.remove(uid))
+                {
+                    self.touch(&key);
+                }
+            }
+            self.set_waiting(uid);
+            return;
+        }
         if may_be_durable || matches!(why, Why::TimedOut | Why::Fence) {
             self.begin_abort(uid, why);
         } else {

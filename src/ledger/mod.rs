@@ -57,6 +57,7 @@ mod fence;
 mod grant;
 mod ids;
 mod lead;
+pub mod mutant;
 mod notice;
 mod object;
 mod observe;

@@ -10,6 +10,7 @@ use super::book::{Ledger, Stranger};
 use super::bounds::{NOTICE_AFTER, RECHECK_EVERY, REQUESTS_MAX};
 use super::end::{End, Gone, judge};
 use super::ids::{Name, PoolKey, PoolKind, Uid};
+use super::mutant::{self, Mutant};
 use super::object::PoolObject;
 use super::pool::{Entry, Fence, Former};
 use super::request::Request;
@@ -72,7 +73,8 @@ impl Ledger {
                 || opened
                 || generation != Some(object.generation));
         // Whoever was found running while the last write of the fence was under way is not in it.
-        let fence_ended = is_fenced && pool.fence != Fence::Done;
+        let fence_ended =
+            is_fenced && pool.fence != Fence::Done && !mutant::is(Mutant::FenceEndReviewsNobody);
         pool.seen = Some(object);
         self.note_epoch(&key);
         let Some(pool) = self.pools.get_mut(&key) else {
@@ -226,7 +228,9 @@ impl Ledger {
     /// No object serves the key any more.
     pub(super) fn drop_pool(&mut self, key: &PoolKey, former: Option<Former>) {
         // Nothing served it before: whoever waits to hear that still does.
-        if self.pools.get(key).is_none_or(|pool| pool.seen.is_none()) {
+        let forgets = mutant::is(Mutant::WitnessForgotten);
+        let absent = |pool: &super::pool::Pool| pool.seen.is_none();
+        if self.pools.get(key).is_none_or(absent) && !forgets {
             return;
         }
         self.begin_incarnation(key);
@@ -324,7 +328,8 @@ impl Ledger {
     pub(super) fn request_relisted(&mut self, view: RequestView) {
         let uid = view.uid.clone();
         let known = self.requests.get(&uid).map(|request| request.view.version);
-        if known.is_some_and(|known| view.version < known) {
+        let believed = !mutant::is(Mutant::RestoredPodsDisbelieved);
+        if known.is_some_and(|known| view.version < known) && believed {
             self.withdraw(&uid);
             self.unplace(&uid);
             self.fence_bumps.remove(&uid);
@@ -362,6 +367,9 @@ impl Ledger {
         }
         self.request_seen(view);
         if let Some(request) = self.requests.get_mut(&uid) {
+            if mutant::is(Mutant::ReleaseOnWatchDeleted) {
+                request.gone = Some(Gone::Watched);
+            }
             request.unwatched = true;
             request.lost_at = request.view.version;
             request.final_state_seen = true;
@@ -374,6 +382,9 @@ impl Ledger {
         for (uid, request) in &mut self.requests {
             let listed = scope.is_none_or(|scope| request.view.namespace == *scope);
             if listed && !present.contains(uid) && request.gone.is_none() {
+                if mutant::is(Mutant::ReleaseOnRelist) {
+                    request.gone = Some(Gone::Missed);
+                }
                 request.unwatched = true;
                 request.lost_at = request.view.version;
                 request.read_after = self.now.tick;

@@ -11,6 +11,7 @@ use super::cause::Cause;
 use super::command::{ChildOutcome, Found, WriteOutcome};
 use super::effect::{Effect, Guard, StatusWrite};
 use super::ids::{Batch, PoolKey, Uid};
+use super::mutant::{self, Mutant};
 use super::object::{Mode, PoolObject};
 use super::pool::{Former, Purpose};
 use super::request::{Item, Phase};
@@ -31,10 +32,31 @@ impl Ledger {
         }
         match outcome {
             WriteOutcome::Applied(object) => self.status_applied(key, *object),
+            WriteOutcome::Unknown if mutant::is(Mutant::UnknownIsApplied) => {
+                let status = pool.flight.as_ref().map(|flight| flight.status.clone());
+                if let (Some(seen), Some(status)) = (pool.seen.clone(), status) {
+                    let status = super::object::Part::Read(status);
+                    self.status_applied(key, PoolObject { status, ..seen });
+                }
+            }
             WriteOutcome::Unknown => self.status_unknown(key),
             WriteOutcome::Conflict => {
                 self.stats.conflicts = self.stats.conflicts.saturating_add(1);
                 let Some(flight) = &pool.flight else { return };
+                if mutant::is(Mutant::RetryOnFreshVersion)
+                    && let Some(seen) = &pool.seen
+                    && seen.version != flight.base
+                {
+                    let write = StatusWrite {
+                        pool: key.clone(),
+                        uid: seen.uid.clone(),
+                        guard: Guard::Version(seen.version),
+                        batch: flight.batch.clone(),
+                        status: flight.status.clone(),
+                    };
+                    self.effects.push_back(Effect::WriteStatus(Box::new(write)));
+                    return;
+                }
                 if flight.resends > 0 {
                     self.doubt_flight(key);
                     return;

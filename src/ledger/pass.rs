@@ -10,6 +10,7 @@ use super::book::Ledger;
 use super::bounds::LOCK_RESERVE_AFTER;
 use super::cause::Cause;
 use super::ids::{Amount, PoolKey, PoolKind, Uid, Units};
+use super::mutant::{self, Mutant};
 use super::object::{Mode, Order};
 use super::pool::{Fence, Pool};
 use super::queue::{Rank, Shape, ShapeId};
@@ -83,6 +84,9 @@ impl Ledger {
 
     /// What a blocked request keeps from those behind it.
     fn reserve(&self, shape: &Shape, rank: &Rank, lacking: &[PoolKey], room: &mut Room) {
+        if mutant::is(Mutant::NoReservation) {
+            return;
+        }
         let waited = self.now.server.since(rank.arrival);
         for (key, amount) in self.takes(shape) {
             let Some(spec) = self.pools.get(key).and_then(Pool::spec) else {
@@ -91,6 +95,7 @@ impl Ledger {
             let left = self.room(room, key);
             let exclusive_waits_here = amount == Amount::Exclusive && lacking.contains(key);
             let keeps = match (spec.order, key.kind) {
+                (Order::Strict, _) if mutant::is(Mutant::StrictIsBackfill) => 0,
                 (Order::Strict, _) => left,
                 (Order::Backfill { .. }, PoolKind::Lock) if exclusive_waits_here => left,
                 (Order::Backfill { .. }, PoolKind::Lock) if waited >= LOCK_RESERVE_AFTER => {
@@ -151,6 +156,7 @@ impl Ledger {
         if !spec
             .admits
             .admits(&key.namespace, &shape.namespace, &self.namespaces)
+            && !mutant::is(Mutant::IgnoresNamespaces)
         {
             return Some(Cause::Forbidden(key.clone()));
         }
@@ -165,7 +171,7 @@ impl Ledger {
             Mode::Paused if !has_lease => return Some(Cause::Paused(key.clone())),
             Mode::Paused | Mode::Active => {}
         }
-        if amount.units() > spec.capacity {
+        if amount.units() > spec.capacity && !mutant::is(Mutant::TooLargeReserves) {
             return Some(Cause::ExceedsLimit(key.clone()));
         }
         if pool.fence != Fence::Done {

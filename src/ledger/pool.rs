@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::bounds::{BATCH_CHANGES_MAX, LEASES_MAX, STATUS_SCHEMA};
 use super::ids::{Amount, Attempt, Batch, Name, Token, Uid, Units, Version};
+use super::mutant::{self, Mutant};
 use super::object::{Mode, PoolObject, PoolSpec, PoolStatus};
 use super::time::Tick;
 
@@ -247,6 +248,13 @@ impl Pool {
 
     /// Units nobody has, or is about to have.
     pub(super) fn free(&self) -> Units {
+        if mutant::is(Mutant::AdoptedTakeNoRoom) {
+            let leases = self.status().into_iter().flat_map(|status| &status.leases);
+            let held = leases.fold(0, |sum: Units, it| sum.saturating_add(it.amount.units()));
+            return self
+                .spec()
+                .map_or(0, |spec| spec.capacity.saturating_sub(held));
+        }
         self.spec()
             .map_or(0, |spec| spec.capacity.saturating_sub(self.planned))
     }

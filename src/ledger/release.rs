@@ -11,6 +11,7 @@ use super::bounds::NODE_CHECK_EVERY;
 use super::effect::{About, Effect, PodAction};
 use super::end::End;
 use super::ids::{PoolKey, Uid};
+use super::mutant::{self, Mutant};
 use super::object::ReleasePolicy;
 use super::request::Request;
 use super::timers::Timer;
@@ -50,10 +51,12 @@ impl Ledger {
     fn ground(&self, uid: &Uid, key: &PoolKey, end: End) -> Option<Ground> {
         let request = self.requests.get(uid)?;
         let pool = self.pools.get(key)?;
-        if pool
-            .seen
-            .as_ref()
-            .is_some_and(|seen| seen.released.contains(uid))
+        let heard = !mutant::is(Mutant::OperatorIgnored);
+        if heard
+            && pool
+                .seen
+                .as_ref()
+                .is_some_and(|seen| seen.released.contains(uid))
         {
             return Some(Ground::Forced);
         }
@@ -70,13 +73,18 @@ impl Ledger {
         let Some(since) = request.presumed_since else {
             return false;
         };
+        let lasted = self.now.tick.since(since);
         match self
             .pools
             .get(key)
             .and_then(|pool| pool.spec())
             .map(|spec| spec.release)
         {
-            Some(ReleasePolicy::Presumed { settle }) => self.now.tick.since(since) >= settle,
+            Some(ReleasePolicy::Presumed { .. }) if mutant::is(Mutant::PresumedAtOnce) => true,
+            Some(ReleasePolicy::Presumed { settle }) => lasted >= settle,
+            Some(ReleasePolicy::Confirmed) if mutant::is(Mutant::ConfirmedByTime) => {
+                lasted >= NODE_CHECK_EVERY
+            }
             Some(ReleasePolicy::Confirmed) | None => false,
         }
     }
@@ -218,10 +226,11 @@ impl Ledger {
             let Some(pool) = self.pools.get_mut(&key) else {
                 continue;
             };
-            let forced = pool
-                .seen
-                .as_ref()
-                .is_some_and(|seen| seen.released.contains(uid));
+            let forced = !mutant::is(Mutant::OperatorIgnored)
+                && pool
+                    .seen
+                    .as_ref()
+                    .is_some_and(|seen| seen.released.contains(uid));
             let settle = match pool.spec().map(|spec| spec.release) {
                 Some(ReleasePolicy::Presumed { settle }) => Some(settle),
                 Some(ReleasePolicy::Confirmed) | None => None,
@@ -245,6 +254,9 @@ impl Ledger {
     }
 
     fn release_stranger_if_forced(&mut self, uid: &Uid) {
+        if mutant::is(Mutant::OperatorIgnored) {
+            return;
+        }
         let pools = self
             .strangers
             .get(uid)
@@ -260,6 +272,9 @@ impl Ledger {
 
     /// An operator's word frees a holder's slots, whatever its pod says.
     pub(super) fn release_forced(&mut self, uid: &Uid) {
+        if mutant::is(Mutant::OperatorIgnored) {
+            return;
+        }
         let held = self
             .requests
             .get(uid)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::cause::Cause;
 use super::end::Gone;
 use super::ids::{Amount, Attempt, Name, PoolKey, Token, Uid, Version};
+use super::mutant::{self, Mutant};
 use super::queue::{Rank, ShapeId};
 use super::time::{Span, Tick};
 use super::view::{RequestText, RequestView};
@@ -227,7 +228,9 @@ impl Request {
     }
 
     pub(super) fn rank(&self) -> Rank {
-        Rank::new(self.view.priority, self.view.arrival, self.view.uid.clone())
+        let ignored = mutant::is(Mutant::PriorityIgnored);
+        let priority = if ignored { 0 } else { self.view.priority };
+        Rank::new(priority, self.view.arrival, self.view.uid.clone())
     }
 
     /// Its plan, while one is being carried out.
@@ -257,9 +260,10 @@ impl Place {
 
 impl Plan {
     pub(super) fn is_durable(&self) -> bool {
-        self.items.values().all(|item| match item {
-            Item::Lease { durable, .. } => durable.is_some(),
-            Item::Open { confirmed, .. } | Item::Absent { confirmed } => *confirmed,
-        })
+        mutant::is(Mutant::RevealBeforeDurable)
+            || self.items.values().all(|item| match item {
+                Item::Lease { durable, .. } => durable.is_some(),
+                Item::Open { confirmed, .. } | Item::Absent { confirmed } => *confirmed,
+            })
     }
 }

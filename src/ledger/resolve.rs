@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::book::Ledger;
 use super::cause::Cause;
 use super::ids::{Amount, Name, PoolKey, PoolKind, Uid};
+use super::mutant::{self, Mutant};
 use super::queue::Shape;
 use super::request::Place;
 use super::view::{Ask, RequestView, Wants};
@@ -99,6 +100,10 @@ impl Ledger {
             let value = view.labels.get(&family.label).cloned();
             let worker = worker_of(named, &family.label, value.as_ref());
             resolved.labels.push((family.label.clone(), value));
+            if worker.is_err() && mutant::is(Mutant::FamilyIsUnlimited) {
+                // Nobody ever makes a limit of this name.
+                return Ok(named.child(&"nobody".into()));
+            }
             let worker = worker?;
             resolved.children.push((named.clone(), worker.clone()));
             resolved.named.insert(named.child(&worker));

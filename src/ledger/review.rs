@@ -8,6 +8,7 @@ use super::book::Ledger;
 use super::cause::Cause;
 use super::end::{End, judge};
 use super::ids::{Attempt, Uid};
+use super::mutant::{self, Mutant};
 use super::queue::ShapeId;
 use super::request::{Item, Phase, Place, Request, Why};
 
@@ -122,6 +123,7 @@ impl Ledger {
 
     /// Leases that the acknowledged statuses show are durable, whichever answer told us.
     fn note_durable_items(&mut self, uid: &Uid) {
+        let believes = mutant::is(Mutant::OpenWithoutLook);
         let Some(request) = self.requests.get_mut(uid) else {
             return;
         };
@@ -146,6 +148,8 @@ impl Ledger {
                         .map(|seen| seen.uid.clone())
                         .zip(entry.map(|it| it.token));
                 }
+                Item::Open { confirmed, .. } if believes && pool.is_open() => *confirmed = true,
+                Item::Absent { confirmed: false } if mutant::is(Mutant::WitnessForgotten) => {}
                 Item::Open {
                     confirmed: false, ..
                 }
@@ -269,7 +273,8 @@ impl Ledger {
         {
             return Some(cause.clone());
         }
-        request.view.gates.others.then_some(Cause::ForeignGate)
+        let held_back = request.view.gates.others && !mutant::is(Mutant::IgnoresForeignGates);
+        held_back.then_some(Cause::ForeignGate)
     }
 
     pub(super) fn set_waiting(&mut self, uid: &Uid) {

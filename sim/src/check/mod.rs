@@ -47,6 +47,8 @@ pub struct Checker {
     excused: BTreeSet<Uid>,
     /// Released by an operator's word, from which pool.
     released: BTreeSet<(PoolKey, Uid)>,
+    /// Limits and locks that were there once and went.
+    deleted: BTreeSet<PoolKey>,
     /// Who wrote the lease of a request last.
     lease_writers: BTreeMap<Uid, Writer>,
 }
@@ -65,6 +67,7 @@ impl Checker {
             revealed: BTreeSet::new(),
             excused: BTreeSet::new(),
             released: BTreeSet::new(),
+            deleted: BTreeSet::new(),
             lease_writers: BTreeMap::new(),
         }
     }
@@ -122,7 +125,7 @@ impl Checker {
             Change::Pod { before, now } => {
                 self.pod(before.as_deref(), now.as_ref(), entry, nodes, counts)
             }
-            Change::Namespace(_) => Ok(()),
+            Change::Namespace(_) | Change::Lease(_) => Ok(()),
             Change::Restored => {
                 self.restored(server);
                 Ok(())

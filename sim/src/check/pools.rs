@@ -22,8 +22,12 @@ impl Checker {
     ) -> Result<(), Violation> {
         let Some(now) = now else {
             self.pools.remove(key);
-            return Ok(());
+            self.deleted.insert(key.clone());
+            return self.deletion(key, before, entry.by);
         };
+        if before.is_none() {
+            self.creation(key, now, entry.by)?;
+        }
         for uid in &now.released {
             self.released.insert((key.clone(), uid.clone()));
         }
@@ -56,6 +60,58 @@ impl Checker {
         let greatest = self.tokens.entry(key.clone()).or_default();
         *greatest = (*greatest).max(new.last_token.0);
         self.pools.insert(key.clone(), Arc::clone(now));
+        Ok(())
+    }
+
+    /// A controller deletes a derived limit only when nobody holds it.
+    fn deletion(
+        &self,
+        key: &PoolKey,
+        before: Option<&PoolObject>,
+        by: Writer,
+    ) -> Result<(), Violation> {
+        let held = before
+            .and_then(|it| it.status.read())
+            .is_some_and(|status| status.entries().next().is_some());
+        if matches!(by, Writer::Controller(_)) && held {
+            let what = format!("{key} is deleted while somebody holds it");
+            return Err(Violation {
+                rule: "family: a worker's limit goes while held",
+                what,
+                about: vec![key.to_string()],
+            });
+        }
+        Ok(())
+    }
+
+    /// A controller makes no more derived limits than `maxWorkers`.
+    fn creation(&self, key: &PoolKey, now: &PoolObject, by: Writer) -> Result<(), Violation> {
+        let (Some(owner), Some((family, _)), Writer::Controller(_)) =
+            (&now.owner, key.parent(), by)
+        else {
+            return Ok(());
+        };
+        let spec = self
+            .pools
+            .get(&family)
+            .filter(|pool| pool.uid == owner.uid)
+            .and_then(|pool| pool.spec.read());
+        let most = spec
+            .and_then(|spec| spec.family.as_ref())
+            .map(|family| family.workers_max);
+        let siblings = self
+            .pools
+            .values()
+            .filter(|pool| pool.owner.as_ref().is_some_and(|it| it.uid == owner.uid))
+            .count();
+        if most.is_some_and(|most| siblings >= most) {
+            let what = format!("{key} is made beside {siblings} others");
+            return Err(Violation {
+                rule: "family: more than maxWorkers",
+                what,
+                about: vec![family.to_string()],
+            });
+        }
         Ok(())
     }
 
@@ -165,6 +221,20 @@ impl Checker {
                 let what = format!("{key} grants {} before it is fenced", lease.name);
                 return Err(Violation {
                     rule: "fence: a grant before its end",
+                    what,
+                    about,
+                });
+            }
+            let others = self.pods.get(&lease.uid).is_some_and(|seen| {
+                seen.pod
+                    .gates
+                    .iter()
+                    .any(|gate| gate != sluice::api::names::GATE)
+            });
+            if others {
+                let what = format!("{key} grants {} while another gate holds it", lease.name);
+                return Err(Violation {
+                    rule: "order: not the last gate",
                     what,
                     about,
                 });

@@ -47,6 +47,20 @@ impl Checker {
             *counts.entry("pod: attempt raised").or_default() += 1;
             self.attempt_grows(before, now)?;
         }
+        let fails = !before.pod.phase.is_terminal() && now.pod.phase.is_terminal();
+        let controller = matches!(entry.by, Writer::Controller(_));
+        if fails && controller && before.view.attempt != Some(sluice::ledger::Attempt::TimedOut) {
+            let name = now.pod.name.to_string();
+            let what = format!(
+                "{name} is failed while its attempt {:?} stands",
+                before.view.attempt
+            );
+            return Err(Violation {
+                rule: "abort: failed before the attempt is raised",
+                what,
+                about: vec![name],
+            });
+        }
         if before.pod.is_gated() && !now.pod.is_gated() {
             *counts.entry("pod: revealed").or_default() += 1;
             if self
@@ -149,8 +163,9 @@ impl Checker {
                 .is_some_and(|spec| spec.mode == Mode::Disabled);
             let open = disabled && status.is_some_and(|status| status.open);
             // What came, went or was opened after the decision fences before it grants.
-            let unfenced = status.is_none_or(|status| !status.fenced);
-            (!(counted || open || unfenced)).then_some(place)
+            let unfenced = status.is_some_and(|status| !status.fenced);
+            let went = pool.is_none() && (wants.ignore_missing || self.deleted.contains(&place));
+            (!(counted || open || unfenced || went)).then_some(place)
         })
     }
 

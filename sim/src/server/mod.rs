@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sluice::api::names;
+use sluice::election::LeaseObject;
 use sluice::ledger::{Lease, Micros, Name, PoolKey, PoolObject, Uid};
 
 pub use self::pod::{Container, Phase, Pod, Seen};
@@ -54,6 +55,8 @@ pub enum Change {
     },
     /// Of a namespace's labels.
     Namespace(Name),
+    /// Of the Lease; `None`: it was deleted.
+    Lease(Option<LeaseObject>),
     /// The server's past was restored from a snapshot.
     Restored,
 }
@@ -81,6 +84,7 @@ struct State {
     by_name: BTreeMap<(Name, Name), Uid>,
     namespaces: BTreeMap<Name, Labels>,
     nodes: BTreeMap<Name, bool>,
+    lease: Option<LeaseObject>,
 }
 
 /// What the server held at a moment.
@@ -170,6 +174,19 @@ impl Server {
     /// Labels of namespaces.
     pub fn namespaces(&self) -> &BTreeMap<Name, Labels> {
         &self.state.namespaces
+    }
+
+    /// The Lease of the election.
+    pub fn lease(&self) -> Option<&LeaseObject> {
+        self.state.lease.as_ref()
+    }
+
+    /// Somebody deletes the Lease.
+    pub fn delete_lease(&mut self) {
+        if self.state.lease.take().is_some() {
+            self.next_version();
+            self.record(Writer::Person, Change::Lease(None));
+        }
     }
 
     /// Whether a node is out of service; `None` when it does not exist.
@@ -279,7 +296,7 @@ fn line(entry: &Entry) -> String {
             let status = now.status.read().cloned().unwrap_or_default();
             let spec = now.spec.read();
             format!(
-                "{at}: {key} {} v{} g{} {:?} of {}: leases [{}] adopted [{}] waiting {} fenced {} open {} batch {} released {:?}",
+                "{at}: {key} {} v{} g{} {:?} of {}: leases [{}] adopted [{}] waiting {} fenced {} open {} epoch {} batch {} released {:?}",
                 now.uid,
                 now.version.0,
                 now.generation,
@@ -290,6 +307,7 @@ fn line(entry: &Entry) -> String {
                 status.waiting,
                 status.fenced,
                 status.open,
+                status.epoch.0,
                 status.batch.as_ref().map_or("-", |batch| batch.as_str()),
                 now.released,
             )
@@ -322,6 +340,14 @@ fn line(entry: &Entry) -> String {
             format!("{at}: pod {name} is gone")
         }
         Change::Namespace(name) => format!("{at}: labels of namespace {name} changed"),
+        Change::Lease(lease) => {
+            let record = lease.as_ref().map(|lease| &lease.record);
+            format!(
+                "{at}: Lease {:?} epoch {:?}",
+                record.map(|it| &it.holder),
+                record.map(|it| it.epoch)
+            )
+        }
         Change::Restored => format!("{at}: RESTORED from a snapshot"),
     }
 }

@@ -4,10 +4,11 @@ use sluice::api::names;
 use sluice::controller::transport::{
     Address, Failure, Kind, NewEvent, Object, Part as Which, PatchOperation, PodMetadata,
 };
+use sluice::election::{LeaseObject, Record};
 use sluice::ledger::{ChildWrite, Guard, Name, Owner, Part, PoolKey, PoolKind, StatusWrite, Uid};
 
 use super::rules::broken;
-use super::{Refusal, Server, Writer, patch};
+use super::{Change, Refusal, Server, Writer, patch};
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -26,6 +27,10 @@ pub enum Call {
     Event(NewEvent),
     /// One page of the metadata of all pods.
     Page(Option<Name>),
+    /// Reads the Lease.
+    GetLease,
+    /// Replaces this version of the Lease, or creates it.
+    PutLease(Option<u128>, Record),
 }
 
 /// What is answered.
@@ -43,6 +48,8 @@ pub enum Reply {
     Done,
     /// To [`Call::Page`].
     Page(Vec<PodMetadata>),
+    /// To [`Call::GetLease`] and [`Call::PutLease`].
+    Lease(Option<LeaseObject>),
 }
 
 impl Call {
@@ -77,6 +84,12 @@ impl Server {
             }
             Call::Event(_) => Ok(Reply::Done),
             Call::Page(scope) => Ok(Reply::Page(self.page(scope.as_ref()))),
+            Call::GetLease => Ok(Reply::Lease(self.lease().cloned())),
+            Call::PutLease(base, record) => {
+                let by = Writer::Controller(from);
+                self.put_lease(by, *base, record)
+                    .map(|lease| Reply::Lease(Some(lease)))
+            }
         }
     }
 
@@ -99,6 +112,7 @@ impl Server {
                 Some(Object::Node { out_of_service })
             }
             Kind::PolicyBinding => self.setup.guards.then_some(Object::Other),
+            Kind::Lease => None,
         }
     }
 
@@ -132,7 +146,7 @@ impl Server {
                 .iter()
                 .map(|(name, labels)| Object::Namespace(name.clone(), labels.clone()))
                 .collect(),
-            Kind::Node | Kind::PolicyBinding => Vec::new(),
+            Kind::Node | Kind::PolicyBinding | Kind::Lease => Vec::new(),
         }
     }
 
@@ -150,6 +164,32 @@ impl Server {
                 mirror: false,
             })
             .collect()
+    }
+
+    fn put_lease(
+        &mut self,
+        by: Writer,
+        base: Option<u128>,
+        record: &Record,
+    ) -> Result<LeaseObject, Failure> {
+        match (self.lease().map(|lease| lease.version), base) {
+            (Some(_), None) => {
+                return Err(Failure::Conflict("the Lease already exists".to_owned()));
+            }
+            (None, Some(_)) => return Err(Failure::NotFound("the Lease".to_owned())),
+            (Some(version), Some(base)) if version != base => {
+                return Err(Failure::Conflict("the Lease has changed".to_owned()));
+            }
+            _ => {}
+        }
+        let lease = LeaseObject {
+            version: self.next_version(),
+            record: record.clone(),
+            rest: serde_json::Value::Null,
+        };
+        self.state.lease = Some(lease.clone());
+        self.record(by, Change::Lease(Some(lease.clone())));
+        Ok(lease)
     }
 
     fn write_status(&mut self, from: usize, write: &StatusWrite) -> Result<Object, Failure> {

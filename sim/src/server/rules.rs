@@ -71,6 +71,10 @@ pub fn broken(
     if new.batch != old.batch && old.batch.is_some() && new.previous_batch != old.batch {
         return Some(Rule::BatchChain);
     }
+    let two_leaders = new.epoch == old.epoch && old.leader.is_some() && new.leader != old.leader;
+    if rules == Rules::All && (new.epoch < old.epoch || two_leaders) {
+        return Some(Rule::Epoch);
+    }
     None
 }
 

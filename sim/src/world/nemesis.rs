@@ -11,7 +11,7 @@ impl World {
         }
         self.note(8, 0);
         let place = self.dice.index(self.seats.len());
-        match self.dice.roll(17) {
+        match self.dice.roll(18) {
             0..=2 => self.strike_crash(place),
             3 | 4 => self.strike_freeze(place),
             5 | 6 => self.strike_cut(place),
@@ -24,6 +24,10 @@ impl World {
             13 => self.strike_node(),
             14 => self.strike_collection(),
             15 => self.take_snapshot(),
+            16 => {
+                self.server.delete_lease();
+                self.fault("server: the Lease is deleted", String::new);
+            }
             _ => self.strike_restore(),
         }
         let pause = self.about_ms(self.plan.nemesis_every_ms);

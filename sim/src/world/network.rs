@@ -254,7 +254,7 @@ impl World {
                 let pod = self.server.pods().find(|seen| seen.pod.name == at.name)?;
                 denies(self.denied_pods.get(&pod.pod.uid)).then_some("a policy about pods")
             }
-            Call::Get(_) | Call::List(..) | Call::Child(_) | Call::Event(_) | Call::Page(_) => None,
+            _ => None,
         }
     }
 
@@ -299,5 +299,9 @@ fn tell(call: &Call) -> String {
         }
         Call::Event(event) => format!("event {}", event.reason),
         Call::Page(_) => "page of pods".to_owned(),
+        Call::GetLease => "get Lease".to_owned(),
+        Call::PutLease(_, record) => {
+            format!("write Lease: {} epoch {}", record.holder, record.epoch)
+        }
     }
 }

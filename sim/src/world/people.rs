@@ -148,13 +148,14 @@ impl World {
         for (key, spec) in furniture() {
             self.server.create_pool(Writer::Person, &key, spec, None);
         }
-        for _ in 0..2 {
+        if self.plan.people_every_ms > 0 {
+            self.create_pod(true);
             self.create_pod(true);
         }
     }
 
     pub(super) fn people_act(&mut self) {
-        if self.calm {
+        if self.calm || self.plan.people_every_ms == 0 {
             return;
         }
         self.note(7, 0);

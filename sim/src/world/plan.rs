@@ -12,8 +12,10 @@ pub struct Plan {
     pub events: u64,
     /// How the server is set up.
     pub setup: Setup,
-    /// Controllers that all believe they lead.
+    /// Controllers.
     pub controllers: usize,
+    /// They elect a leader; otherwise all of them lead, all the time.
+    pub elects: bool,
     /// They serve two listed namespaces instead of all.
     pub scoped: bool,
     /// Of a thousand requests so many meet a fault on their way.
@@ -51,12 +53,24 @@ impl Plan {
             events: EVENTS,
             setup,
             controllers: if dice.one_in(4) { 3 } else { 1 + dice.index(2) },
+            elects: dice.one_in(2),
             scoped: dice.one_in(5),
             faulty_per_mille: *dice.pick(&[5, 20, 50, 120]).unwrap_or(&20),
             nemesis_every_ms: *dice.pick(&[2_000, 8_000, 20_000]).unwrap_or(&8_000),
             people_every_ms: *dice.pick(&[150, 500, 1_500]).unwrap_or(&500),
             latency_max_us: *dice.pick(&[3_000, 20_000, 200_000]).unwrap_or(&20_000),
             lag_max_us: *dice.pick(&[2_000, 50_000, 2_000_000]).unwrap_or(&50_000),
+        }
+    }
+
+    /// A cluster in which nothing happens by itself.
+    pub fn quiet() -> Self {
+        Self {
+            people_every_ms: 0,
+            controllers: 1,
+            scoped: false,
+            elects: false,
+            ..Self::calm(0)
         }
     }
 

@@ -62,6 +62,7 @@ impl World {
         } else {
             Vec::new()
         };
+        let elects = self.plan.elects;
         let server_micros = self.server.clock().0;
         // Clocks of machines differ by less than one in twenty.
         let rate = if self.calm {
@@ -74,7 +75,7 @@ impl World {
             return;
         };
         seat.life = seat.life.saturating_add(1);
-        seat.process = Some(Process::start(&id, &scopes, server_micros));
+        seat.process = Some(Process::start(&id, &scopes, elects, server_micros));
         seat.born = now;
         seat.rate = rate;
         seat.suspended_us = 0;

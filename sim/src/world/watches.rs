@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use sluice::controller::transport::{Kind, Object, Watched};
+use sluice::election::LeaseNews;
 use sluice::ledger::{Name, PoolKind};
-use tokio::sync::mpsc::UnboundedSender;
 
 use super::{What, World};
-use crate::server::{Change, Seen};
-use crate::transport::OpenedWatch;
+use crate::server::{Change, Seen, Server};
+use crate::transport::{Feed, OpenedWatch};
 
 /// Most entries of the log that one delivery passes.
 const CHUNK_MAX: u64 = 6;
@@ -17,7 +17,7 @@ const CHUNK_MAX: u64 = 6;
 pub(super) struct Watching {
     kind: Kind,
     scope: Option<Name>,
-    events: UnboundedSender<Watched>,
+    feed: Feed,
     /// How much of the log it has shown; `None`: it has to list first.
     shown: Option<usize>,
     /// A delivery is on its way.
@@ -51,9 +51,25 @@ impl Watching {
                 let pod = now.as_ref().or(before.as_ref());
                 pod.is_some_and(|seen| self.within(&seen.pod.namespace))
             }
-            (Kind::Namespace, Change::Namespace(_)) => true,
+            (Kind::Namespace, Change::Namespace(_)) | (Kind::Lease, Change::Lease(_)) => true,
             _ => false,
         }
+    }
+
+    /// Sends what it shows of a change; how many events that is.
+    fn tell_of(&self, server: &Server, change: &Change) -> usize {
+        let closed = match (&self.feed, change) {
+            (Feed::Lease(events), Change::Lease(lease)) => {
+                let news = lease.clone().map_or(LeaseNews::Doubt, LeaseNews::Seen);
+                events.send(news).is_err()
+            }
+            (Feed::Objects(events), change) => match watched(server, change) {
+                Some(event) => events.send(event).is_err(),
+                None => return 0,
+            },
+            (Feed::Lease(_), _) => return 0,
+        };
+        usize::from(!closed)
     }
 
     fn within(&self, namespace: &Name) -> bool {
@@ -70,7 +86,7 @@ impl World {
         seat.watches.push(Watching {
             kind: opened.kind,
             scope: opened.scope,
-            events: opened.events,
+            feed: opened.feed,
             shown: None,
             scheduled: true,
             silent_until: 0,
@@ -150,15 +166,27 @@ impl World {
             return 0;
         };
         watch.shown = Some(length);
+        let events = match &watch.feed {
+            Feed::Objects(events) => events,
+            Feed::Lease(events) => {
+                let news = self
+                    .server
+                    .lease()
+                    .cloned()
+                    .map_or(LeaseNews::Doubt, LeaseNews::Seen);
+                let _ = events.send(news);
+                return 1;
+            }
+        };
         let objects = self.server.list(watch.kind, watch.scope.as_ref());
         let count = objects.len();
-        let events = [Watched::Listing]
+        let list = [Watched::Listing]
             .into_iter()
             .chain(objects.into_iter().map(Watched::Listed))
             .chain([Watched::ListEnd]);
-        for event in events {
+        for event in list {
             // The process may have closed it.
-            let _ = watch.events.send(event);
+            let _ = events.send(event);
         }
         count.saturating_add(2)
     }
@@ -185,10 +213,7 @@ impl World {
             if std::mem::take(&mut watch.skips_next) {
                 continue;
             }
-            if let Some(event) = watched(&self.server, &entry.change) {
-                told = told.saturating_add(1);
-                let _ = watch.events.send(event);
-            }
+            told = told.saturating_add(watch.tell_of(&self.server, &entry.change));
         }
         watch.shown = Some(at);
         told
@@ -196,7 +221,7 @@ impl World {
 }
 
 /// How a watch shows a change.
-fn watched(server: &crate::server::Server, change: &Change) -> Option<Watched> {
+fn watched(server: &Server, change: &Change) -> Option<Watched> {
     let pod = |seen: &Arc<Seen>| Object::Pod(Box::new(seen.view.clone()));
     match change {
         Change::Pool { now: Some(now), .. } => {
@@ -227,6 +252,6 @@ fn watched(server: &crate::server::Server, change: &Change) -> Option<Watched> {
                 labels.clone(),
             )))
         }
-        Change::Pool { .. } | Change::Restored => None,
+        Change::Pool { .. } | Change::Lease(_) | Change::Restored => None,
     }
 }

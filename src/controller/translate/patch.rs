@@ -7,6 +7,7 @@ use crate::api::granted::{Granted, GrantedKind, GrantedLease};
 use crate::api::names;
 use crate::api::status::LockMode;
 use crate::controller::transport::{Part, PatchOperation};
+use crate::ledger::mutant::{self, Mutant};
 use crate::ledger::{Amount, Attempt, Name, PodAction, PodPatch, PoolKind, Reveal};
 
 /// The JSON patch for an action, and the part of the pod it is for.
@@ -19,11 +20,15 @@ pub fn pod_patch(patch: &PodPatch) -> (Part, Vec<PatchOperation>) {
         }
         PodAction::Bump { from, gate, to } => {
             let attempt = annotation_path(names::ATTEMPT);
-            operations.push(test(&attempt, optional(from.as_ref())));
-            operations.push(test(
-                &format!("/spec/schedulingGates/{gate}/name"),
-                json!(names::GATE),
-            ));
+            if !mutant::is(Mutant::AbortUntestedAttempt) {
+                operations.push(test(&attempt, optional(from.as_ref())));
+            }
+            if !mutant::is(Mutant::AbortUntestedGate) {
+                operations.push(test(
+                    &format!("/spec/schedulingGates/{gate}/name"),
+                    json!(names::GATE),
+                ));
+            }
             operations.push(add(&attempt, json!(to.to_string())));
             Part::Main
         }
@@ -83,7 +88,14 @@ fn reveal_operations(reveal: &Reveal, namespace: &Name) -> Vec<PatchOperation> {
         // Ours is the only gate: it is granted last.
         test("/spec/schedulingGates", json!([{"name": names::GATE}])),
     ];
-    for (label, value) in &reveal.labels {
+    if mutant::is(Mutant::RevealUntestedAttempt) {
+        operations.remove(0);
+    }
+    if mutant::is(Mutant::RevealUntestedRequest) {
+        operations.drain(1..4);
+    }
+    let untested = mutant::is(Mutant::RevealUntestedWorker);
+    for (label, value) in reveal.labels.iter().filter(|_| !untested) {
         operations.push(test(&label_path(label.as_str()), optional(value.as_ref())));
     }
     operations.push(PatchOperation::Remove {

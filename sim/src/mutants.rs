@@ -1,0 +1,108 @@
+//! Seeded bugs: every known-wrong variant of Sluice must be caught by a seed or a directed run.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use sluice::ledger::mutant::{self, Mutant};
+
+use crate::orders;
+use crate::run::run;
+use crate::server::Rules;
+use crate::world::plan::Plan;
+
+/// Seeds that a variant may survive at most.
+pub const SEEDS_MAX: u64 = 5_000;
+
+/// What caught a variant.
+#[derive(Clone, Debug)]
+pub enum Caught {
+    /// A seed, the so-manieth.
+    Seed {
+        /// Seeds that were run, this one included.
+        after: u64,
+        /// Which rules the server had in it.
+        rules: Rules,
+        /// What was violated there.
+        rule: &'static str,
+    },
+    /// A directed run.
+    Order(&'static str),
+    /// It did something that cannot be done: the code itself noticed.
+    Broke(u64),
+    /// Nothing: a hole in the checks.
+    Nothing,
+}
+
+/// Runs a variant until something catches it.
+pub fn catch(variant: Mutant, seeds: u64) -> Caught {
+    mutant::set(Some(variant));
+    let caught = hunt(seeds);
+    mutant::set(None);
+    caught
+}
+
+fn hunt(seeds: u64) -> Caught {
+    for (name, which) in orders::ALL {
+        if orders::run(which).is_err() {
+            return Caught::Order(name);
+        }
+    }
+    for seed in 1..=seeds {
+        let plan = Plan::of(seed);
+        let rules = plan.setup.rules;
+        let outcome = std::panic::catch_unwind(|| run(plan, &[]));
+        match outcome {
+            Ok(Ok(_)) => {}
+            Ok(Err(failure)) => {
+                let rule = failure.violation.rule;
+                return Caught::Seed {
+                    after: seed,
+                    rules,
+                    rule,
+                };
+            }
+            Err(_) => return Caught::Broke(seed),
+        }
+    }
+    Caught::Nothing
+}
+
+/// Runs every variant, on so many threads; `tell` hears of each as it is caught.
+pub fn catch_all(
+    seeds: u64,
+    threads: usize,
+    tell: impl Fn(Mutant, &Caught) + Sync,
+) -> Vec<(Mutant, Caught)> {
+    let next = AtomicUsize::new(0);
+    let all = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(variant) = Mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let caught = catch(*variant, seeds);
+            tell(*variant, &caught);
+            all.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((*variant, caught));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(work);
+        }
+    });
+    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    all.sort_by_key(|(variant, _)| *variant);
+    all
+}
+
+impl std::fmt::Display for Caught {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Seed { after, rules, rule } => {
+                write!(formatter, "seed {after} (rules: {rules:?}): {rule}")
+            }
+            Self::Order(name) => write!(formatter, "directed run: {name}"),
+            Self::Broke(seed) => write!(formatter, "seed {seed}: the code itself gave up"),
+            Self::Nothing => write!(formatter, "NOTHING"),
+        }
+    }
+}
