@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tracing::{error, info};
+use tracing::{error, info, trace};
 
 use super::config::BATCH_MAX;
 use super::execute::Executor;
@@ -96,7 +96,10 @@ impl Driver {
 
     fn take(&mut self, now: Now, news: News) {
         match news {
-            News::Happened(command) => self.ledger.handle(now, command),
+            News::Happened(command) => {
+                trace!(tick = now.tick.0, ?command, "heard");
+                self.ledger.handle(now, command);
+            }
             News::FirstList => {
                 self.lists_missing = self.lists_missing.saturating_sub(1);
                 if self.lists_missing == 0 && !*self.ready.borrow() {

@@ -69,7 +69,7 @@ impl Listing {
             }
             Object::Pod(view) => {
                 self.requests.insert(view.uid.clone());
-                Some(Command::RequestSeen(view))
+                Some(Command::RequestRelisted(view))
             }
             other => seen(other),
         }

@@ -128,6 +128,7 @@ impl Ledger {
                 self.pools_listed(kind, scope.as_ref(), objects);
             }
             Command::RequestSeen(view) => self.request_seen(*view),
+            Command::RequestRelisted(view) => self.request_relisted(*view),
             Command::RequestVanished(view) => self.request_vanished(*view),
             Command::RequestsRelisted { scope, present } => {
                 self.requests_relisted(scope.as_ref(), &present);

@@ -306,7 +306,12 @@ impl Ledger {
             Purpose::Plain => {}
             Purpose::Floor => {
                 next.fenced = false;
-                next.last_token = self.token_floor(pool, next.last_token).max(next.last_token);
+                // Leases are there when it was Disabled for a while: their tokens are below the last one, and who
+                // holds more than the slots may not raise it.
+                if next.leases.is_empty() {
+                    let floor = self.token_floor(pool, next.last_token);
+                    next.last_token = floor.max(next.last_token);
+                }
             }
             Purpose::Adopt => {
                 next.fenced = true;

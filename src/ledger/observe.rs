@@ -225,13 +225,15 @@ impl Ledger {
 
     /// No object serves the key any more.
     pub(super) fn drop_pool(&mut self, key: &PoolKey, former: Option<Former>) {
+        // Nothing served it before: whoever waits to hear that still does.
+        if self.pools.get(key).is_none_or(|pool| pool.seen.is_none()) {
+            return;
+        }
         self.begin_incarnation(key);
         let Some(pool) = self.pools.get_mut(key) else {
             return;
         };
-        if pool.seen.take().is_none() {
-            return;
-        }
+        pool.seen = None;
         // A final state in which nobody holds, of a key that nobody names, is worth no memory.
         let matters = |former: &Former| !former.entries.is_empty() || !pool.named_by.is_empty();
         pool.former = former.filter(matters);
@@ -314,6 +316,28 @@ impl Ledger {
         }
         self.requests.insert(uid.clone(), request);
         self.dirty_requests.insert(uid);
+    }
+
+    /// The list of a watch shows a request. An older version than the one known: the server's past was restored, and what
+    /// it says now is all there is. (An answer to a patch may have overtaken the list; then the watch shows the newer
+    /// version at once, and every write tests what it relies on.)
+    pub(super) fn request_relisted(&mut self, view: RequestView) {
+        let uid = view.uid.clone();
+        let known = self.requests.get(&uid).map(|request| request.view.version);
+        if known.is_some_and(|known| view.version < known) {
+            self.withdraw(&uid);
+            self.unplace(&uid);
+            self.fence_bumps.remove(&uid);
+            if let Some(request) = self.requests.get_mut(&uid) {
+                request.restore(view, self.now.tick);
+            }
+            self.dirty_requests.insert(uid.clone());
+            self.touch_fences();
+            self.timers
+                .set(self.now.tick.after(NOTICE_AFTER), Timer::Notice(uid));
+            return;
+        }
+        self.request_seen(view);
     }
 
     /// A list may be older than what the watch has shown since: one it brings that is not known may be

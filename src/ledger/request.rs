@@ -216,6 +216,16 @@ impl Request {
         }
     }
 
+    /// The server's past was restored to where the request looked like this: what was decided about it since is void,
+    /// what is under way is not.
+    pub(super) fn restore(&mut self, view: RequestView, now: Tick) {
+        let old = std::mem::replace(self, Self::new(view, now));
+        self.held = old.held;
+        self.named = old.named;
+        self.reading = old.reading;
+        self.side_patch = old.side_patch;
+    }
+
     pub(super) fn rank(&self) -> Rank {
         Rank::new(self.view.priority, self.view.arrival, self.view.uid.clone())
     }

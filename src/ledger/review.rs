@@ -148,7 +148,10 @@ impl Ledger {
                 }
                 Item::Open {
                     confirmed: false, ..
-                } if pool.is_open() => {
+                }
+                | Item::Absent { confirmed: false }
+                    if pool.is_open() || pool.seen.is_none() =>
+                {
                     if !pool.witness_asked.contains(uid) && pool.witness_wanted.insert(uid.clone())
                     {
                         self.write_pools.insert(key.clone());

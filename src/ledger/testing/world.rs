@@ -122,7 +122,7 @@ impl World {
             },
         );
         for pod in self.server.pods.values().filter(|pod| pod.managed) {
-            ledger.handle(now, Command::RequestSeen(Box::new(pod.clone())));
+            ledger.handle(now, Command::RequestRelisted(Box::new(pod.clone())));
         }
         let present: BTreeSet<Uid> = self.server.pods.keys().cloned().collect();
         ledger.handle(

@@ -1,0 +1,156 @@
+//! The judges: they read the server's log and the physical truth, and nothing of the controllers.
+//!
+//! Written against docs/design.md 5.2, not against the code; they share nothing with `src/ledger`, with its tests' checker or
+//! with `sluice_testenv::history`. Each rule names the invariant it stands for.
+
+mod evidence;
+mod pools;
+mod reveals;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sluice::api::names;
+use sluice::ledger::{PoolKey, PoolObject, Uid};
+
+use crate::server::{Change, Entry, Rules, Seen, Server, Setup, Writer};
+use crate::world::Counts;
+use crate::world::nodes::Nodes;
+
+/// Something that must never be.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// Which rule.
+    pub rule: &'static str,
+    /// What was found.
+    pub what: String,
+    /// Names whose story explains it.
+    pub about: Vec<String>,
+}
+
+/// Judges a log from its beginning.
+#[derive(Debug)]
+pub struct Checker {
+    setup: Setup,
+    read: usize,
+    refusals_read: usize,
+    pools: BTreeMap<PoolKey, Arc<PoolObject>>,
+    pods: BTreeMap<Uid, Arc<Seen>>,
+    /// Greatest token ever given for a key, over all incarnations.
+    tokens: BTreeMap<PoolKey, u64>,
+    /// When a pod was first seen ended or gone, in microseconds of true time.
+    ended: BTreeMap<Uid, u64>,
+    /// Whoever was ever revealed.
+    revealed: BTreeSet<Uid>,
+    /// Pods whose annotations people forged, and those that a restored past concerns: the invariants about them depended
+    /// on nobody doing that.
+    excused: BTreeSet<Uid>,
+    /// Released by an operator's word, from which pool.
+    released: BTreeSet<(PoolKey, Uid)>,
+    /// Who wrote the lease of a request last.
+    lease_writers: BTreeMap<Uid, Writer>,
+}
+
+impl Checker {
+    /// A judge of an empty log.
+    pub fn new(setup: Setup) -> Self {
+        Self {
+            setup,
+            read: 0,
+            refusals_read: 0,
+            pools: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            revealed: BTreeSet::new(),
+            excused: BTreeSet::new(),
+            released: BTreeSet::new(),
+            lease_writers: BTreeMap::new(),
+        }
+    }
+
+    /// Somebody forged what only controllers may write on this pod.
+    pub fn excuse(&mut self, uid: &Uid) {
+        self.excused.insert(uid.clone());
+    }
+
+    /// Nobody forged anything about it.
+    pub fn is_clean(&self, uid: &Uid) -> bool {
+        !self.excused.contains(uid)
+    }
+
+    /// Judges what is new.
+    pub fn judge(
+        &mut self,
+        server: &Server,
+        nodes: &Nodes,
+        counts: &mut Counts,
+    ) -> Result<(), Violation> {
+        while let Some(refusal) = server.refusals.get(self.refusals_read) {
+            self.refusals_read = self.refusals_read.saturating_add(1);
+            *counts.entry("rule: refused a write").or_default() += 1;
+            if refusal.rule.is_about_bugs() && self.setup.rules != Rules::None {
+                let what = format!(
+                    "{:?} wrote what rule {:?} refuses on {}: {}",
+                    refusal.by, refusal.rule, refusal.key, refusal.what
+                );
+                return Err(Violation {
+                    rule: "refused by a rule",
+                    what,
+                    about: vec![refusal.key.to_string()],
+                });
+            }
+        }
+        while let Some(entry) = server.log.get(self.read) {
+            self.read = self.read.saturating_add(1);
+            self.entry(server, nodes, entry, counts)?;
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        server: &Server,
+        nodes: &Nodes,
+        entry: &Entry,
+        counts: &mut Counts,
+    ) -> Result<(), Violation> {
+        match &entry.change {
+            Change::Pool { key, before, now } => {
+                self.pool(key, before.as_deref(), now.as_ref(), entry, nodes, counts)
+            }
+            Change::Pod { before, now } => {
+                self.pod(before.as_deref(), now.as_ref(), entry, nodes, counts)
+            }
+            Change::Namespace(_) => Ok(()),
+            Change::Restored => {
+                self.restored(server);
+                Ok(())
+            }
+        }
+    }
+
+    /// Everything is as it was once: what is known of objects is taken anew, what is known of tokens stays.
+    fn restored(&mut self, server: &Server) {
+        self.pools = server
+            .pools()
+            .map(|pool| (pool.key.clone(), Arc::clone(pool)))
+            .collect();
+        self.excused.extend(self.pods.keys().cloned());
+        self.pods = server
+            .pods()
+            .map(|seen| (seen.pod.uid.clone(), Arc::clone(seen)))
+            .collect();
+        self.excused.extend(self.pods.keys().cloned());
+    }
+}
+
+/// A lease that the record of a reveal names.
+pub(crate) fn record_of(seen: &Seen) -> Option<&sluice::ledger::Granted> {
+    seen.view.granted.as_ref()
+}
+
+/// Its annotations are the controller's own work, and it has no gate of ours.
+pub(crate) fn is_revealed(seen: &Seen) -> bool {
+    !seen.pod.is_gated() && (seen.pod.asks() || seen.pod.annotations.contains_key(names::GRANTED))
+}

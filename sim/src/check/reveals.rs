@@ -1,0 +1,232 @@
+//! Rules about every version of a pod, and the physical oracle.
+
+use std::sync::Arc;
+
+use sluice::api::names;
+use sluice::ledger::{Ask, Granted, Mode, PoolKey, PoolStatus, ReleasePolicy, Token};
+
+use super::{Checker, Violation, is_revealed, record_of};
+use crate::server::{Entry, Seen, Writer};
+use crate::world::Counts;
+use crate::world::nodes::Nodes;
+
+impl Checker {
+    pub(super) fn pod(
+        &mut self,
+        before: Option<&Seen>,
+        now: Option<&Arc<Seen>>,
+        entry: &Entry,
+        nodes: &Nodes,
+        counts: &mut Counts,
+    ) -> Result<(), Violation> {
+        let Some(now) = now else {
+            if let Some(before) = before {
+                self.pods.remove(&before.pod.uid);
+                self.ended.entry(before.pod.uid.clone()).or_insert(entry.at);
+            }
+            return Ok(());
+        };
+        let uid = now.pod.uid.clone();
+        self.pods.insert(uid.clone(), Arc::clone(now));
+        if now.pod.phase.is_terminal() {
+            self.ended.entry(uid.clone()).or_insert(entry.at);
+        }
+        let by_hand = entry.by == Writer::Person;
+        if is_revealed(now) {
+            self.revealed.insert(uid.clone());
+        }
+        let Some(before) = before else {
+            return Ok(());
+        };
+        if by_hand {
+            return Ok(());
+        }
+        let raised =
+            before.pod.annotations.get(names::ATTEMPT) != now.pod.annotations.get(names::ATTEMPT);
+        if raised {
+            *counts.entry("pod: attempt raised").or_default() += 1;
+            self.attempt_grows(before, now)?;
+        }
+        if before.pod.is_gated() && !now.pod.is_gated() {
+            *counts.entry("pod: revealed").or_default() += 1;
+            if self
+                .lease_writers
+                .get(&uid)
+                .is_some_and(|writer| *writer != entry.by)
+            {
+                *counts
+                    .entry("recovery: revealed what another controller had begun")
+                    .or_default() += 1;
+            }
+            return self.reveal(before, now, nodes);
+        }
+        Ok(())
+    }
+
+    /// An attempt never goes back, and a pod without our gate keeps its own.
+    fn attempt_grows(&self, before: &Seen, now: &Seen) -> Result<(), Violation> {
+        let name = now.pod.name.to_string();
+        let grows = before.view.attempt.is_none() || now.view.attempt > before.view.attempt;
+        if (!grows || !before.pod.is_gated()) && self.is_clean(&now.pod.uid) {
+            let what = format!(
+                "{name}: from {:?} to {:?}, gated {}",
+                before.view.attempt,
+                now.view.attempt,
+                before.pod.is_gated()
+            );
+            return Err(Violation {
+                rule: "attempt",
+                what,
+                about: vec![name],
+            });
+        }
+        Ok(())
+    }
+
+    fn reveal(&self, before: &Seen, now: &Seen, nodes: &Nodes) -> Result<(), Violation> {
+        let name = now.pod.name.to_string();
+        let uid = &now.pod.uid;
+        if self.excused.contains(uid) {
+            return Ok(());
+        }
+        let wrong = |rule: &'static str, what: String| {
+            let about = vec![name.clone()];
+            Err(Violation { rule, what, about })
+        };
+        let Some(record) = record_of(now) else {
+            return wrong("3: a reveal without a record", name.clone());
+        };
+        if before.view.attempt != Some(record.attempt) {
+            return wrong(
+                "10: a reveal of another attempt",
+                format!("{name}: {record:?}"),
+            );
+        }
+        if !now.pod.gates.is_empty() || before.pod.gates.len() > 1 {
+            return wrong("3: our gate was not the last", name.clone());
+        }
+        if let Some(missing) = self.missing(before, record) {
+            return wrong(
+                "3: revealed without a lease",
+                format!("{name} without {missing}"),
+            );
+        }
+        for lease in record.leases.iter() {
+            self.told_token(&name, now, lease)?;
+            self.physical(&lease.pool, now, nodes)?;
+        }
+        Ok(())
+    }
+
+    /// What the request asks for and no durable status backs.
+    fn missing(&self, before: &Seen, record: &Granted) -> Option<PoolKey> {
+        let Ask::Wants(wants) = &before.view.ask else {
+            return Some(PoolKey {
+                kind: sluice::ledger::PoolKind::Limit,
+                namespace: before.pod.namespace.clone(),
+                name: "nothing that can be understood".into(),
+            });
+        };
+        let worker = before.pod.labels.get(names::WORKER);
+        wants.mentions.iter().find_map(|mention| {
+            let family = self
+                .pools
+                .get(&mention.pool)
+                .and_then(|pool| pool.spec.read()?.family.as_ref());
+            let place = match (family, worker) {
+                (Some(_), Some(worker)) => mention.pool.child(&worker.as_str().into()),
+                _ => mention.pool.clone(),
+            };
+            let pool = self.pools.get(&place);
+            let status = pool.and_then(|pool| pool.status.read());
+            let counted = status.is_some_and(|status| {
+                status
+                    .entries()
+                    .any(|it| it.uid == before.pod.uid && it.attempt == record.attempt)
+            });
+            let disabled = pool
+                .and_then(|pool| pool.spec.read())
+                .is_some_and(|spec| spec.mode == Mode::Disabled);
+            let open = disabled && status.is_some_and(|status| status.open);
+            // What came, went or was opened after the decision fences before it grants.
+            let unfenced = status.is_none_or(|status| !status.fenced);
+            (!(counted || open || unfenced)).then_some(place)
+        })
+    }
+
+    /// The token a holder is told is that of its lease.
+    fn told_token(
+        &self,
+        name: &str,
+        now: &Seen,
+        lease: &sluice::ledger::GrantedLease,
+    ) -> Result<(), Violation> {
+        let pool = self
+            .pools
+            .get(&lease.pool)
+            .filter(|pool| pool.uid == lease.pool_uid);
+        let entry = pool
+            .and_then(|pool| pool.status.read())
+            .and_then(|status| status.entries().find(|it| it.uid == now.pod.uid).cloned());
+        match entry {
+            Some(entry) if entry.token != lease.token && lease.token != Token(0) => {
+                let what = format!(
+                    "{name} is told {} for {}, its lease has {}",
+                    lease.token.0, lease.pool, entry.token.0
+                );
+                Err(Violation {
+                    rule: "10: another token than the lease's",
+                    what,
+                    about: vec![name.to_owned()],
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What really runs under a key, if the present incarnation governs all of it, fits.
+    fn physical(&self, key: &PoolKey, newcomer: &Seen, nodes: &Nodes) -> Result<(), Violation> {
+        let Some(pool) = self.pools.get(key) else {
+            return Ok(());
+        };
+        let (Some(spec), Some(status)) = (pool.spec.read(), pool.status.read()) else {
+            return Ok(());
+        };
+        let lease_of = |seen: &Seen| {
+            let record = record_of(seen)?;
+            record
+                .leases
+                .iter()
+                .find(|it| it.pool == *key)
+                .map(|it| (it.pool_uid.clone(), it.amount.units()))
+        };
+        let governed = lease_of(newcomer).is_some_and(|(uid, _)| uid == pool.uid)
+            && status.fenced
+            && spec.mode != Mode::Disabled;
+        if !governed {
+            return Ok(());
+        }
+        let proof = spec.release == ReleasePolicy::Confirmed;
+        let running: u64 = self
+            .pods
+            .values()
+            .filter(|seen| {
+                let runs = proof && nodes.runs(&seen.pod.uid);
+                is_revealed(seen) && (runs || !seen.pod.phase.is_terminal())
+            })
+            .filter(|seen| !self.excused.contains(&seen.pod.uid))
+            .filter(|seen| !self.released.contains(&(key.clone(), seen.pod.uid.clone())))
+            .filter_map(|seen| lease_of(seen).map(|it| it.1))
+            .sum();
+        if running > spec.capacity && running > PoolStatus::units(status) {
+            let name = newcomer.pod.name.to_string();
+            let what = format!("{key} runs {running} of {} with {name}", spec.capacity);
+            return Err(Violation {
+                rule: "physical: more run than may",
+                what,
+                about: vec![name, key.to_string()],
+            });
+        }
+        Ok(())
+    }
+}

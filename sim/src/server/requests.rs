@@ -1,0 +1,282 @@
+//! What a controller asks of the modelled server, and how it answers.
+
+use sluice::api::names;
+use sluice::controller::transport::{
+    Address, Failure, Kind, NewEvent, Object, Part as Which, PatchOperation, PodMetadata,
+};
+use sluice::ledger::{ChildWrite, Guard, Name, Owner, Part, PoolKey, PoolKind, StatusWrite, Uid};
+
+use super::rules::broken;
+use super::{Refusal, Server, Writer, patch};
+
+/// A request.
+#[derive(Clone, Debug)]
+pub enum Call {
+    /// Reads one object.
+    Get(Address),
+    /// Lists all pods with our label.
+    List(Kind, Option<Name>),
+    /// Writes a derived limit.
+    Child(Box<ChildWrite>),
+    /// Writes a status.
+    Status(Box<StatusWrite>),
+    /// Patches a pod.
+    Patch(Address, Which, Vec<PatchOperation>),
+    /// Creates an event.
+    Event(NewEvent),
+    /// One page of the metadata of all pods.
+    Page(Option<Name>),
+}
+
+/// What is answered.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// To [`Call::Get`].
+    Found(Option<Object>),
+    /// To [`Call::List`].
+    Listed(Vec<Object>),
+    /// To [`Call::Child`].
+    Child(Option<Object>),
+    /// To [`Call::Status`] and [`Call::Patch`].
+    Written(Object),
+    /// To [`Call::Event`].
+    Done,
+    /// To [`Call::Page`].
+    Page(Vec<PodMetadata>),
+}
+
+impl Call {
+    /// It may change something.
+    pub fn is_write(&self) -> bool {
+        matches!(self, Self::Child(_) | Self::Status(_) | Self::Patch(..))
+    }
+}
+
+fn pool_key(at: &Address) -> PoolKey {
+    PoolKey {
+        kind: if at.kind == Kind::Lock {
+            PoolKind::Lock
+        } else {
+            PoolKind::Limit
+        },
+        namespace: at.namespace.clone().unwrap_or_else(|| "".into()),
+        name: at.name.clone(),
+    }
+}
+
+impl Server {
+    /// Carries out a request.
+    pub fn serve(&mut self, from: usize, call: &Call) -> Result<Reply, Failure> {
+        match call {
+            Call::Get(at) => Ok(Reply::Found(self.get(at))),
+            Call::List(kind, scope) => Ok(Reply::Listed(self.list(*kind, scope.as_ref()))),
+            Call::Child(write) => self.write_child(from, write).map(Reply::Child),
+            Call::Status(write) => self.write_status(from, write).map(Reply::Written),
+            Call::Patch(at, part, operations) => {
+                self.patch(from, at, *part, operations).map(Reply::Written)
+            }
+            Call::Event(_) => Ok(Reply::Done),
+            Call::Page(scope) => Ok(Reply::Page(self.page(scope.as_ref()))),
+        }
+    }
+
+    fn get(&self, at: &Address) -> Option<Object> {
+        match at.kind {
+            Kind::Limit | Kind::Lock => {
+                let pool = self.pool(&pool_key(at))?;
+                Some(Object::Pool(Box::new((**pool).clone())))
+            }
+            Kind::Pod => {
+                let seen = self.pod(self.uid_of(at)?)?;
+                Some(Object::Pod(Box::new(seen.view.clone())))
+            }
+            Kind::Namespace => {
+                let labels = self.namespaces().get(&at.name)?;
+                Some(Object::Namespace(at.name.clone(), labels.clone()))
+            }
+            Kind::Node => {
+                let out_of_service = self.node(&at.name)?;
+                Some(Object::Node { out_of_service })
+            }
+            Kind::PolicyBinding => self.setup.guards.then_some(Object::Other),
+        }
+    }
+
+    fn uid_of(&self, at: &Address) -> Option<&Uid> {
+        let namespace = at.namespace.clone()?;
+        self.state.by_name.get(&(namespace, at.name.clone()))
+    }
+
+    /// Everything a list or the beginning of a watch shows.
+    pub fn list(&self, kind: Kind, scope: Option<&Name>) -> Vec<Object> {
+        let within = |namespace: &Name| scope.is_none_or(|scope| scope == namespace);
+        match kind {
+            Kind::Limit | Kind::Lock => {
+                let wanted = if kind == Kind::Lock {
+                    PoolKind::Lock
+                } else {
+                    PoolKind::Limit
+                };
+                self.pools()
+                    .filter(|pool| pool.key.kind == wanted && within(&pool.key.namespace))
+                    .map(|pool| Object::Pool(Box::new((**pool).clone())))
+                    .collect()
+            }
+            Kind::Pod => self
+                .pods()
+                .filter(|seen| seen.pod.is_managed() && within(&seen.pod.namespace))
+                .map(|seen| Object::Pod(Box::new(seen.view.clone())))
+                .collect(),
+            Kind::Namespace => self
+                .namespaces()
+                .iter()
+                .map(|(name, labels)| Object::Namespace(name.clone(), labels.clone()))
+                .collect(),
+            Kind::Node | Kind::PolicyBinding => Vec::new(),
+        }
+    }
+
+    fn page(&self, scope: Option<&Name>) -> Vec<PodMetadata> {
+        self.pods()
+            .map(|seen| &seen.pod)
+            .filter(|pod| scope.is_none_or(|scope| *scope == pod.namespace))
+            .map(|pod| PodMetadata {
+                namespace: pod.namespace.clone(),
+                name: pod.name.clone(),
+                uid: pod.uid.clone(),
+                asks: pod.asks(),
+                managed: pod.is_managed(),
+                labelled: !pod.labels.is_empty(),
+                mirror: false,
+            })
+            .collect()
+    }
+
+    fn write_status(&mut self, from: usize, write: &StatusWrite) -> Result<Object, Failure> {
+        let by = Writer::Controller(from);
+        let Some(object) = self.pool(&write.pool).cloned() else {
+            return Err(Failure::NotFound(write.pool.to_string()));
+        };
+        let old = object.status.read().cloned().unwrap_or_default();
+        let stands = match &write.guard {
+            Guard::Version(version) if object.uid != write.uid || object.version != *version => {
+                return Err(Failure::Conflict(format!("{} has changed", write.pool)));
+            }
+            Guard::Version(_) => true,
+            Guard::Tested { generation, batch } => {
+                object.uid == write.uid && object.generation == *generation && old.batch == *batch
+            }
+        };
+        if !stands {
+            return Err(Failure::Invalid("a test of the patch failed".to_owned()));
+        }
+        if let Some(rule) = broken(self.setup.rules, &object, &old, &write.status) {
+            let key = write.pool.clone();
+            let status = &write.status;
+            let what = format!(
+                "leases [{}] adopted [{}]",
+                super::names(&status.leases),
+                super::names(&status.adopted)
+            );
+            self.refusals.push(Refusal {
+                key,
+                rule,
+                by,
+                what,
+            });
+            return Err(Failure::Invalid(format!("rule {rule:?}")));
+        }
+        let mut next = (*object).clone();
+        next.status = Part::Read(write.status.clone());
+        Ok(Object::Pool(Box::new((*self.put_pool(by, next)).clone())))
+    }
+
+    fn patch(
+        &mut self,
+        from: usize,
+        at: &Address,
+        part: Which,
+        operations: &[PatchOperation],
+    ) -> Result<Object, Failure> {
+        let found = self.uid_of(at).and_then(|uid| self.pod(uid)).cloned();
+        let Some(seen) = found.filter(|_| at.kind == Kind::Pod) else {
+            return Err(Failure::NotFound(at.name.to_string()));
+        };
+        let mut next = patch::apply(&seen.pod, operations).map_err(Failure::Invalid)?;
+        match part {
+            // Each part keeps the other as it is.
+            Which::Main => next.phase = seen.pod.phase,
+            Which::Status => {
+                let phase = next.phase;
+                next = seen.pod.clone();
+                next.phase = phase;
+            }
+        }
+        if next == seen.pod {
+            return Ok(Object::Pod(Box::new(seen.view.clone())));
+        }
+        let adds_finalizer = next.finalizers.len() > seen.pod.finalizers.len();
+        if seen.pod.deleting && adds_finalizer {
+            return Err(Failure::Invalid(
+                "no new finalizers while it is being deleted".to_owned(),
+            ));
+        }
+        let now = self.put_pod(Writer::Controller(from), next);
+        Ok(Object::Pod(Box::new(now.view.clone())))
+    }
+
+    fn write_child(&mut self, from: usize, write: &ChildWrite) -> Result<Option<Object>, Failure> {
+        let by = Writer::Controller(from);
+        let present = self.pool(write.pool()).cloned();
+        match write {
+            ChildWrite::Create { pool, family, spec } => {
+                let owner = Owner {
+                    uid: family.uid.clone(),
+                    generation: family.generation,
+                };
+                let created = self.create_pool(by, pool, spec.clone(), Some(owner));
+                let created =
+                    created.ok_or_else(|| Failure::Conflict(format!("{pool} already exists")))?;
+                Ok(Some(Object::Pool(Box::new((*created).clone()))))
+            }
+            ChildWrite::Update {
+                pool,
+                uid,
+                version,
+                family,
+                spec,
+            } => {
+                let object = present.ok_or_else(|| Failure::NotFound(pool.to_string()))?;
+                if object.uid != *uid || object.version != *version {
+                    return Err(Failure::Conflict(format!("{pool} has changed")));
+                }
+                let mut next = (*object).clone();
+                next.owner = Some(Owner {
+                    uid: family.uid.clone(),
+                    generation: family.generation,
+                });
+                if next.spec.read() != Some(spec) {
+                    next.generation = next.generation.saturating_add(1);
+                }
+                next.spec = Part::Read(spec.clone());
+                Ok(Some(Object::Pool(Box::new(
+                    (*self.put_pool(by, next)).clone(),
+                ))))
+            }
+            ChildWrite::Delete { pool, uid, version } => {
+                let object = present.ok_or_else(|| Failure::NotFound(pool.to_string()))?;
+                if object.uid != *uid || object.version != *version {
+                    return Err(Failure::Conflict(format!("{pool} has changed")));
+                }
+                self.delete_pool(by, pool);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The gates a patch leaves are ours to count: none of Sluice's requests adds one.
+    pub fn is_gated(&self, uid: &Uid) -> bool {
+        self.pod(uid)
+            .is_some_and(|seen| seen.pod.gates.iter().any(|gate| gate == names::GATE))
+    }
+}

@@ -1,0 +1,504 @@
+//! People, and the controllers of others: they create, edit, scale, delete and re-create everything, and forge what they may.
+
+use std::collections::BTreeMap;
+
+use sluice::api::names;
+use sluice::ledger::{
+    Admits, FamilySpec, LOCK_UNITS, Mode, Name, Operator, Order, PoolKey, PoolKind, PoolSpec,
+    ReleasePolicy, Requirement, Span, Uid,
+};
+
+use super::{What, World, abroad, home, nodes};
+use crate::server::{Container, Phase, Pod, Writer};
+
+/// Pods that may be there at once; beyond it people wait.
+const PODS_MAX: usize = 60;
+
+/// A limit or lock of this world.
+pub(super) fn key(kind: PoolKind, namespace: Name, name: &str) -> PoolKey {
+    PoolKey {
+        kind,
+        namespace,
+        name: name.into(),
+    }
+}
+
+fn limit(name: &str) -> PoolKey {
+    key(PoolKind::Limit, home(), name)
+}
+
+fn lock(name: &str) -> PoolKey {
+    key(PoolKind::Lock, home(), name)
+}
+
+fn plain(slots: u64) -> PoolSpec {
+    PoolSpec {
+        capacity: slots,
+        mode: Mode::Active,
+        order: Order::Backfill {
+            reserve_after: Span::seconds(20),
+        },
+        admits: Admits::Same,
+        release: ReleasePolicy::Presumed {
+            settle: Span::seconds(10),
+        },
+        family: None,
+    }
+}
+
+/// Every limit and lock of the world, as it is at the beginning and in the end.
+pub(super) fn furniture() -> Vec<(PoolKey, PoolSpec)> {
+    let family = FamilySpec {
+        label: names::WORKER.into(),
+        overrides: [("w2".into(), 2)].into(),
+        workers_max: 2,
+        idle: Span::seconds(15),
+    };
+    let selector = Requirement {
+        label: "team".into(),
+        operator: Operator::Exists,
+    };
+    vec![
+        (limit("gpu"), plain(2)),
+        (limit("db"), plain(1)),
+        (limit("net"), plain(3)),
+        (
+            limit("strict"),
+            PoolSpec {
+                order: Order::Strict,
+                ..plain(2)
+            },
+        ),
+        (
+            limit("fam"),
+            PoolSpec {
+                family: Some(family),
+                ..plain(1)
+            },
+        ),
+        (
+            limit("proof"),
+            PoolSpec {
+                release: ReleasePolicy::Confirmed,
+                ..plain(2)
+            },
+        ),
+        (
+            key(PoolKind::Limit, abroad(), "wide"),
+            PoolSpec {
+                admits: Admits::All,
+                ..plain(2)
+            },
+        ),
+        (
+            key(PoolKind::Limit, abroad(), "teams"),
+            PoolSpec {
+                admits: Admits::Selector(vec![selector]),
+                ..plain(2)
+            },
+        ),
+        (lock("deploy"), plain(LOCK_UNITS)),
+        (lock("schema"), plain(LOCK_UNITS)),
+    ]
+}
+
+/// Requests: slots and locks, as people write them.
+const REQUESTS: [(&str, &str); 22] = [
+    ("gpu", ""),
+    ("gpu=2", ""),
+    ("db", ""),
+    ("gpu, db", ""),
+    ("net=3", ""),
+    ("db, net", ""),
+    ("net", ""),
+    ("fam", ""),
+    ("fam, gpu", ""),
+    ("fam:w2", ""),
+    ("proof", ""),
+    ("proof, db", ""),
+    ("strict", ""),
+    ("strict=2, gpu", ""),
+    ("other/wide", ""),
+    ("other/wide=2, gpu", ""),
+    ("other/teams", ""),
+    ("", "deploy"),
+    ("", "schema:shared"),
+    ("gpu", "schema"),
+    ("db", "deploy, schema:shared"),
+    ("net=2, net", ""),
+];
+
+/// Requests that can never be granted, and must not harm anybody else.
+const POISON: [(&str, &str); 4] = [
+    ("gpu=", ""),
+    ("gpu=99", ""),
+    ("GPU", "deploy:both"),
+    ("nobody-made-this", ""),
+];
+
+impl World {
+    /// Creates what is there from the beginning.
+    pub(super) fn furnish(&mut self) {
+        for number in 0..3 {
+            self.server.set_node(&nodes::node_name(number), false);
+        }
+        self.server
+            .set_namespace(&home(), BTreeMap::from([("team".into(), "a".into())]));
+        self.server.set_namespace(&abroad(), BTreeMap::new());
+        for (key, spec) in furniture() {
+            self.server.create_pool(Writer::Person, &key, spec, None);
+        }
+        for _ in 0..2 {
+            self.create_pod(true);
+        }
+    }
+
+    pub(super) fn people_act(&mut self) {
+        if self.calm {
+            return;
+        }
+        self.note(7, 0);
+        match self.dice.roll(40) {
+            0..=17 => self.create_pod(false),
+            18 => self.delete_pod(),
+            19 | 20 => self.edit_request(),
+            21 => self.resize(),
+            22 => self.flip_mode(),
+            23 => self.delete_pool(),
+            24 | 25 => self.create_pools(),
+            26 => self.touch(),
+            27 => self.replace_pool(),
+            28 => self.edit_labels(),
+            29 => self.forge(),
+            30 => self.open_gate_by_hand(),
+            31 => self.take_away_foreign_gate(),
+            32 => self.release_by_word(),
+            33 => self.change_namespace(),
+            34 => self.meddle_with_family(),
+            35 => self.force_delete(),
+            _ => self.clean_up(),
+        }
+        let pause = self.about_ms(self.plan.people_every_ms);
+        self.schedule(pause, What::People);
+    }
+
+    fn some_pod(&mut self, which: impl Fn(&Pod) -> bool) -> Option<Uid> {
+        let found: Vec<Uid> = self
+            .server
+            .pods()
+            .filter(|seen| which(&seen.pod))
+            .map(|seen| seen.pod.uid.clone())
+            .collect();
+        self.dice.pick(&found).cloned()
+    }
+
+    fn some_pool(&mut self) -> Option<PoolKey> {
+        let keys: Vec<PoolKey> = furniture().into_iter().map(|it| it.0).collect();
+        self.dice.pick(&keys).cloned()
+    }
+
+    fn create_pod(&mut self, poison: bool) {
+        if self.server.pods().count() >= PODS_MAX {
+            self.clean_up();
+            return;
+        }
+        self.pods = self.pods.saturating_add(1);
+        let poison = poison || self.dice.one_in(30);
+        let request = if poison {
+            self.dice.pick(&POISON)
+        } else {
+            self.dice.pick(&REQUESTS)
+        };
+        let (slots, locks) = request.copied().unwrap_or_default();
+        let mut pod = Pod {
+            uid: "".into(),
+            namespace: if self.dice.one_in(8) {
+                abroad()
+            } else {
+                home()
+            },
+            // Names are used again now and then.
+            name: format!(
+                "pod-{}",
+                if self.dice.one_in(6) {
+                    self.dice.roll(8)
+                } else {
+                    100 + self.pods
+                }
+            )
+            .into(),
+            version: 0,
+            created: self.server.clock(),
+            priority: i32::try_from(self.dice.roll(3)).unwrap_or(0),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            gates: Vec::new(),
+            node: None,
+            phase: Phase::Pending,
+            container: Container::Unreported,
+            collected: false,
+            deleting: false,
+            finalizers: Vec::new(),
+        };
+        for (annotation, text) in [(names::SLOTS, slots), (names::LOCKS, locks)] {
+            if !text.is_empty() {
+                pod.annotations
+                    .insert(annotation.to_owned(), text.to_owned());
+            }
+        }
+        if !self.dice.one_in(10) {
+            let worker = format!("w{}", 1 + self.dice.roll(3));
+            pod.labels.insert(names::WORKER.to_owned(), worker);
+        }
+        if self.dice.one_in(10) {
+            let timeout = format!("{}s", self.dice.between(2, 60));
+            pod.annotations.insert(names::TIMEOUT.to_owned(), timeout);
+            let on_timeout = if self.dice.one_in(3) { "Wait" } else { "Fail" };
+            pod.annotations
+                .insert(names::ON_TIMEOUT.to_owned(), on_timeout.to_owned());
+        }
+        if self.dice.one_in(6) {
+            pod.annotations
+                .insert(names::IF_MISSING.to_owned(), "Ignore".to_owned());
+        }
+        if self.dice.one_in(15) {
+            pod.gates.push("example.com/other".to_owned());
+        }
+        if self.dice.one_in(12) {
+            pod.finalizers.push("example.com/theirs".to_owned());
+        }
+        let past = self.dice.one_in(20);
+        if past {
+            self.reach("people: a pod came past admission");
+        }
+        self.server.create_pod(pod, past);
+    }
+
+    fn delete_pod(&mut self) {
+        if let Some(uid) = self.some_pod(|pod| !pod.deleting) {
+            self.server.delete_pod(&uid);
+            self.reach("people: deleted a pod");
+        }
+    }
+
+    fn force_delete(&mut self) {
+        if let Some(uid) = self.some_pod(|pod| pod.phase == Phase::Running) {
+            self.server.force_delete_pod(&uid);
+            self.reach("people: deleted a running pod by force");
+        }
+    }
+
+    /// Without the mutating policy a text that was there before must not come back: that hole is documented.
+    fn edit_request(&mut self) {
+        let Some(uid) = self.some_pod(|pod| pod.asks()) else {
+            return;
+        };
+        let number = self.pods;
+        let (slots, locks) = self.dice.pick(&REQUESTS).copied().unwrap_or_default();
+        let raises = self.server.setup.raises;
+        let edited = self.server.person_writes(&uid, |pod| {
+            for (annotation, text) in [(names::SLOTS, slots), (names::LOCKS, locks)] {
+                let text = if raises || text.is_empty() {
+                    text.to_owned()
+                } else {
+                    format!("{text}{}", " ".repeat(1 + number as usize % 40))
+                };
+                if text.is_empty() {
+                    pod.annotations.remove(annotation);
+                } else {
+                    pod.annotations.insert(annotation.to_owned(), text);
+                }
+            }
+        });
+        self.reach(if edited {
+            "people: edited a request"
+        } else {
+            "guard: refused an edit"
+        });
+    }
+
+    fn edit_labels(&mut self) {
+        if !self.server.setup.raises {
+            // The same hole: a label that is changed and changed back.
+            return;
+        }
+        let worker = format!("w{}", 1 + self.dice.roll(3));
+        if let Some(uid) = self.some_pod(|pod| pod.asks()) {
+            self.server.person_writes(&uid, |pod| {
+                pod.labels.insert(names::WORKER.to_owned(), worker);
+            });
+            self.reach("people: changed a worker label");
+        }
+    }
+
+    /// Without guards anybody may write what only the controller should.
+    fn forge(&mut self) {
+        let Some(uid) = self.some_pod(|pod| pod.asks()) else {
+            return;
+        };
+        let what = self.dice.roll(3);
+        let done = self.server.person_writes(&uid, |pod| match what {
+            0 => {
+                pod.labels.remove(names::MANAGED);
+            }
+            1 => {
+                pod.annotations
+                    .insert(names::ATTEMPT.to_owned(), "7".to_owned());
+            }
+            _ => {
+                pod.annotations
+                    .insert(names::GRANTED.to_owned(), "{}".to_owned());
+            }
+        });
+        self.reach(if done {
+            "people: forged"
+        } else {
+            "guard: refused a forgery"
+        });
+        if done {
+            self.checker.excuse(&uid);
+        }
+    }
+
+    fn open_gate_by_hand(&mut self) {
+        if let Some(uid) = self.some_pod(Pod::is_gated) {
+            self.server
+                .person_writes(&uid, |pod| pod.gates.retain(|gate| gate != names::GATE));
+            self.reach("people: removed a gate by hand");
+        }
+    }
+
+    fn take_away_foreign_gate(&mut self) {
+        if let Some(uid) = self.some_pod(|pod| pod.gates.iter().any(|gate| gate != names::GATE)) {
+            self.server
+                .person_writes(&uid, |pod| pod.gates.retain(|gate| gate == names::GATE));
+            self.reach("people: removed a foreign gate");
+        }
+    }
+
+    fn resize(&mut self) {
+        let slots = self.dice.roll(5);
+        if let Some(key) = self.some_pool().filter(|key| key.kind == PoolKind::Limit) {
+            self.server
+                .edit_spec(Writer::Person, &key, |spec| spec.capacity = slots);
+            self.reach("people: resized a limit");
+        }
+    }
+
+    fn flip_mode(&mut self) {
+        let modes = [Mode::Active, Mode::Active, Mode::Paused, Mode::Disabled];
+        let mode = modes
+            .get(self.dice.index(modes.len()))
+            .copied()
+            .unwrap_or(Mode::Active);
+        if let Some(key) = self.some_pool() {
+            self.server
+                .edit_spec(Writer::Person, &key, |spec| spec.mode = mode);
+            self.reach("people: changed a mode");
+        }
+    }
+
+    fn delete_pool(&mut self) {
+        if let Some(key) = self.some_pool()
+            && self.server.delete_pool(Writer::Person, &key)
+        {
+            self.reach("people: deleted a limit or lock");
+            if self.dice.one_in(2) {
+                self.create_pools();
+            }
+        }
+    }
+
+    fn create_pools(&mut self) {
+        for (key, spec) in furniture() {
+            if self
+                .server
+                .create_pool(Writer::Person, &key, spec, None)
+                .is_some()
+            {
+                self.reach("people: re-created a limit or lock");
+            }
+        }
+    }
+
+    /// `kubectl replace`: the whole object, the status stays the server's.
+    fn replace_pool(&mut self) {
+        let all = furniture();
+        if let Some((key, fresh)) = self.dice.pick(&all).cloned() {
+            self.server
+                .edit_spec(Writer::Person, &key, |spec| *spec = fresh);
+            self.reach("people: replaced a limit or lock");
+        }
+    }
+
+    fn touch(&mut self) {
+        if let Some(key) = self.some_pool() {
+            for _ in 0..self.dice.between(1, 4) {
+                self.server.touch_pool(&key, []);
+            }
+            self.reach("people: touched a limit or lock");
+        }
+    }
+
+    /// An operator vouches for the end of a holder: of one that is gone, or of one that may well run.
+    fn release_by_word(&mut self) {
+        let Some(key) = self.some_pool() else { return };
+        let Some(pool) = self.server.pool(&key).cloned() else {
+            return;
+        };
+        let holders: Vec<Uid> = pool
+            .status
+            .read()
+            .into_iter()
+            .flat_map(|status| status.entries().map(|lease| lease.uid.clone()))
+            .collect();
+        if let Some(uid) = self.dice.pick(&holders).cloned() {
+            self.server.touch_pool(&key, [uid]);
+            self.reach("people: an operator released a holder");
+        }
+    }
+
+    fn change_namespace(&mut self) {
+        let labels = if self.dice.one_in(2) {
+            BTreeMap::new()
+        } else {
+            BTreeMap::from([("team".into(), "a".into())])
+        };
+        self.server.set_namespace(&home(), labels);
+        self.reach("people: changed labels of a namespace");
+    }
+
+    fn meddle_with_family(&mut self) {
+        let child = limit("fam").child(&format!("w{}", 1 + self.dice.roll(3)).as_str().into());
+        if self.server.pool(&child).is_none() {
+            if self.dice.one_in(4) {
+                self.server
+                    .create_pool(Writer::Person, &child, plain(1), None);
+                self.reach("people: took the name of a derived limit");
+            }
+        } else if self.dice.one_in(2) {
+            self.server
+                .edit_spec(Writer::Person, &child, |spec| spec.capacity = 3);
+            self.reach("people: edited a derived limit");
+        } else {
+            self.server.delete_pool(Writer::Person, &child);
+            self.reach("people: deleted a derived limit");
+        }
+    }
+
+    /// Ended pods are deleted, and foreign finalizers come off.
+    pub(super) fn clean_up(&mut self) {
+        let ended: Vec<Uid> = self
+            .server
+            .pods()
+            .filter(|seen| seen.pod.phase.is_terminal() || seen.pod.deleting)
+            .map(|seen| seen.pod.uid.clone())
+            .collect();
+        for uid in ended {
+            self.server.person_writes(&uid, |pod| {
+                pod.finalizers.retain(|it| it == names::FINALIZER)
+            });
+            self.server.delete_pod(&uid);
+        }
+    }
+}
