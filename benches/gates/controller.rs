@@ -26,6 +26,20 @@ impl Controller {
 
     /// Starts one.
     pub(super) fn spawn(stage: &Stage, namespace: &str, events: bool) -> Result<Self> {
+        Self::launch(
+            stage,
+            namespace,
+            &[&format!("--events={events}"), "--leader-elect=false"],
+        )
+    }
+
+    /// Starts one that takes turns with others of its namespace, with the default times.
+    pub(super) fn stand(stage: &Stage, namespace: &str) -> Result<Self> {
+        let lease = format!("--lease-namespace={namespace}");
+        Self::launch(stage, namespace, &[&lease])
+    }
+
+    fn launch(stage: &Stage, namespace: &str, flags: &[&str]) -> Result<Self> {
         let log = stage.directory().join(format!("sluice-{namespace}.log"));
         let log = File::options().create(true).append(true).open(log)?;
         let port = free_port()?;
@@ -33,8 +47,7 @@ impl Controller {
             .arg("controller")
             .arg(format!("--namespaces={namespace}"))
             .arg(format!("--metrics-addr=127.0.0.1:{port}"))
-            .arg(format!("--events={events}"))
-            .arg("--leader-elect=false")
+            .args(flags)
             .env("KUBECONFIG", stage.plane.kubeconfig())
             .stdin(Stdio::null())
             .stderr(log)
@@ -48,6 +61,15 @@ impl Controller {
         eventually("the controller to be ready", async || {
             let answer = self.get("/readyz").await;
             Ok(answer.is_ok_and(|text| text.starts_with("HTTP/1.1 200")))
+        })
+        .await
+    }
+
+    /// Waits until it leads.
+    pub(super) async fn leads(&self) -> Result<()> {
+        eventually("the controller to lead", async || {
+            let text = self.get("/metrics").await.unwrap_or_default();
+            Ok(text.lines().any(|line| line == "sluice_leader 1"))
         })
         .await
     }
@@ -79,6 +101,22 @@ impl Controller {
     /// Processor time that it has taken so far.
     pub(super) fn cpu_seconds(&self) -> Result<f64> {
         cpu_seconds(self.process.id().ok_or("the controller has ended")?)
+    }
+
+    /// Asks it to stop with SIGTERM, and waits until it has.
+    pub(super) async fn stop(mut self) -> Result<()> {
+        let id = self.process.id().ok_or("the controller has ended")?;
+        let asked = Command::new("kill")
+            .args(["-TERM", &id.to_string()])
+            .status();
+        if !asked.await?.success() {
+            return Err(format!("kill -TERM {id} failed").into());
+        }
+        let ended = self.process.wait().await?;
+        match ended.success() {
+            true => Ok(()),
+            false => Err(format!("told to stop, the controller ended {ended}").into()),
+        }
     }
 
     /// Ends it with SIGKILL.

@@ -7,6 +7,7 @@
 //! | `b` | 1,000 pods wait and 1,000 slots open, against that floor; writes for each grant; the same with 10,000 waiting |
 //! | `c` | from the end of a holder to the next gate open, against the bare requests that it takes |
 //! | `d` | restart and memory with 10,000 gated pods |
+//! | `g` | another controller takes over, with 10,000 waiting and 990 holding pods |
 //! | `f` | creation of pods that have nothing to do with Sluice, with its policies and without |
 //!
 //! Everything is a ratio of medians of interleaved runs, so that a busy machine hits both sides. The scheduler and the
@@ -23,6 +24,7 @@ mod opening;
 mod report;
 mod restart;
 mod stage;
+mod takeover;
 mod writes;
 
 use std::process::ExitCode;
@@ -35,7 +37,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Parts of this benchmark; (e) is `cargo bench --bench ledger`.
-const PARTS: [&str; 5] = ["a", "b", "c", "d", "f"];
+const PARTS: [&str; 6] = ["a", "b", "c", "d", "f", "g"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -79,6 +81,9 @@ async fn run(arguments: &[String]) -> Result<()> {
     }
     if wanted("f") {
         creation::run(&stage, &mut report).await?;
+    }
+    if wanted("g") {
+        takeover::run(&stage, &mut report).await?;
     }
     report.print();
     Ok(())

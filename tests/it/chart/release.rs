@@ -20,7 +20,7 @@ async fn from_install_to_uninstall_and_back() {
         notes.contains("serves all namespaces") && !notes.contains("MISSING"),
         "{notes}"
     );
-    stage.its_pod_is_admitted().await;
+    stage.its_pods_are_admitted().await;
     stage.a_first_pod_waits().await;
     stage.what_was_there_before_goes_on().await;
     stage.an_upgrade_to_the_same_changes_nothing().await;
@@ -216,6 +216,10 @@ impl Stage {
             ("PATCH", format!("{pod}/status")),
             ("GET", "/api/v1/pods?limit=1".to_owned()),
             ("GET", format!("{limits}/locks?limit=1")),
+            (
+                "GET",
+                format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{RELEASE}"),
+            ),
             (
                 "PATCH",
                 format!(

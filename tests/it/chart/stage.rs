@@ -82,11 +82,11 @@ impl Stage {
         stage
     }
 
-    /// Waits until the controller's pod runs: it met the namespace's standard.
-    pub(crate) async fn its_pod_is_admitted(&self) {
+    /// Waits until the controller's pods run: they met the namespace's standard.
+    pub(crate) async fn its_pods_are_admitted(&self) {
         let pods: Api<Pod> = Api::namespaced(self.plane.client(), NAMESPACE);
         let of_controller = ListParams::default().labels("app.kubernetes.io/component=controller");
-        eventually("the controller's pod to run", async || {
+        eventually("the controller's pods to run", async || {
             let pods = pods
                 .list(&of_controller)
                 .await
@@ -96,7 +96,7 @@ impl Stage {
                 .into_iter()
                 .map(|pod| pod.status.and_then(|s| s.phase))
                 .collect();
-            if phases == [Some("Running".to_owned())] {
+            if phases == [Some("Running".to_owned()), Some("Running".to_owned())] {
                 Ok(())
             } else {
                 Err(format!("{phases:?}"))
