@@ -14,6 +14,7 @@
 //! any of them.
 
 mod check;
+mod election;
 mod grant;
 mod leader;
 mod leases;
@@ -35,6 +36,7 @@ pub fn configurations() -> Vec<Configuration> {
         resume::configurations(),
         recreate::configurations(),
         pods::configurations(),
+        election::configurations(),
     ];
     models.into_iter().flatten().collect()
 }

@@ -83,38 +83,43 @@ pub(crate) fn configurations() -> Vec<Configuration> {
     vec![
         Configuration::holds("resume/two requests", Size::Small, model(two(), 1, 2, None)),
         Configuration::holds(
+            "resume/two requests, three writes in flight",
+            Size::Large,
+            model(two(), 2, 3, None),
+        ),
+        Configuration::holds(
             "resume/three requests",
             Size::Large,
-            model(three(), 2, 2, None),
+            model(three(), 1, 2, None),
         ),
         Configuration::breaks(
             "resume/a void lease counts as the plan's own",
             RUN,
-            0,
+            18,
             model(two(), 2, 3, Some(Wrong::VoidLeaseCounts)),
         ),
         Configuration::breaks(
             "resume/what was seen durable outlives the bump",
             RUN,
-            0,
+            17,
             model(two(), 2, 3, Some(Wrong::SightOutlivesBump)),
         ),
         Configuration::breaks(
             "resume/completed without room",
             FITS,
-            0,
+            6,
             model(two(), 2, 3, Some(Wrong::RoomNotRecomputed)),
         ),
         Configuration::breaks(
             "resume/reveal without a test of the attempt",
             RUN,
-            0,
+            16,
             model(two(), 2, 3, Some(Wrong::RevealWithoutAttemptTest)),
         ),
         Configuration::breaks(
             "resume/rollback without a bump",
             RUN,
-            0,
+            15,
             model(two(), 2, 3, Some(Wrong::RollbackWithoutBump)),
         ),
     ]

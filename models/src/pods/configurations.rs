@@ -128,7 +128,7 @@ fn wrong() -> Vec<Configuration> {
         Configuration::breaks(
             "pods/abort without a test of the gate",
             RUN,
-            0,
+            11,
             variant(
                 Wrong::AbortWithoutGateTest,
                 pods([&[0, 1], &[1], &[]], NOTHING),
@@ -137,31 +137,31 @@ fn wrong() -> Vec<Configuration> {
         Configuration::breaks(
             "pods/fence without a test of the gate",
             RUN,
-            0,
+            13,
             variant(Wrong::FenceWithoutGateTest, one_pool(RECREATION)),
         ),
         Configuration::breaks(
             "pods/a zombie's lease satisfies adoption",
             RUN,
-            0,
+            18,
             variant(Wrong::ZombieEntrySatisfies, one_pool(FLIPS)),
         ),
         Configuration::breaks(
             "pods/reveal without a test of the annotations",
             RUN,
-            0,
+            7,
             variant(Wrong::RevealWithoutTextTest, without_policy.clone()),
         ),
         Configuration::breaks(
             "pods/reveal without a test of the attempt",
             RUN,
-            0,
+            10,
             variant(Wrong::RevealWithoutAttemptTest, one_pool(NOTHING)),
         ),
         Configuration::breaks(
             "pods/attempt can be dropped by hand",
             RUN,
-            0,
+            11,
             variant(
                 Wrong::AttemptUnguarded,
                 one_pool(Budget {
@@ -173,7 +173,7 @@ fn wrong() -> Vec<Configuration> {
         Configuration::breaks(
             "pods/edited away, fenced, edited back",
             RUN,
-            0,
+            13,
             Pods {
                 edits_raise: false,
                 recreated: 1,
@@ -189,13 +189,13 @@ fn wrong() -> Vec<Configuration> {
         Configuration::breaks(
             "pods/Disabled leaves no mark",
             RUN,
-            0,
+            8,
             variant(Wrong::DisabledUnmarked, one_pool(FLIPS)),
         ),
         Configuration::breaks(
             "pods/a fence outlives Disabled",
             RUN,
-            0,
+            12,
             variant(
                 Wrong::FenceOutlivesDisabled,
                 Pods {
@@ -210,7 +210,7 @@ fn wrong() -> Vec<Configuration> {
         Configuration::breaks(
             "pods/open, says a cache",
             RUN,
-            0,
+            11,
             variant(
                 Wrong::OpenFromCache,
                 Pods {
@@ -222,19 +222,19 @@ fn wrong() -> Vec<Configuration> {
         Configuration::breaks(
             "pods/waiting as a fence",
             RUN,
-            0,
+            9,
             variant(Wrong::FenceByWaiting, one_pool(RECREATION)),
         ),
         Configuration::breaks(
             "pods/no fence",
             RUN,
-            0,
+            7,
             variant(Wrong::NoFence, one_pool(RECREATION)),
         ),
         Configuration::breaks(
             "pods/no adoption",
             RUN,
-            0,
+            10,
             variant(Wrong::NoAdoption, one_pool(RECREATION)),
         ),
     ]
