@@ -59,7 +59,7 @@ pub struct Counterexample {
 pub struct Report {
     /// Different states that were looked at.
     pub unique_states: usize,
-    /// States on the longest path from the beginning that no shortcut leads to.
+    /// Steps to the farthest state, and one; with several threads more than by the shortest way.
     pub depth: usize,
     /// How long it took.
     pub took: Duration,

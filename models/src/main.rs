@@ -9,7 +9,7 @@ use sluice_models::{Configuration, configurations, story};
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Which: `pods` is all of that model, `pods/edits` those whose names begin like that
+    /// Which: the name of one, or how the names of several begin
     names: Vec<String>,
     /// Search all of them, the large ones too
     #[arg(long, conflicts_with = "names")]
@@ -26,17 +26,24 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn chooses(&self, configuration: &Configuration) -> bool {
-        let name = configuration.name;
-        let begins = |begin: &String| name.starts_with(begin.as_str());
-        self.all || self.names.is_empty() && self.list || self.names.iter().any(begins)
+    /// A name that is one means that one, any other all that begin like it.
+    fn choose<'a>(&self, all: &'a [Configuration]) -> Vec<&'a Configuration> {
+        let is_one = |name: &String| all.iter().any(|it| it.name == *name);
+        let meant = |configuration: &Configuration| {
+            self.names.iter().any(|name| match is_one(name) {
+                true => configuration.name == *name,
+                false => configuration.name.starts_with(name.as_str()),
+            })
+        };
+        let every = self.all || self.list && self.names.is_empty();
+        all.iter().filter(|it| every || meant(it)).collect()
     }
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let all = configurations();
-    let chosen: Vec<&Configuration> = all.iter().filter(|it| arguments.chooses(it)).collect();
+    let chosen = arguments.choose(&all);
     if chosen.is_empty() {
         eprintln!(
             "sluice-models: name a configuration that is there (--list shows them), or give --all"

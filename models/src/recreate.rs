@@ -6,6 +6,8 @@
 //! former incarnation's reveals may arrive at any time. Pool 0 is re-created; all else is as in
 //! `resume`.
 
+use std::borrow::Cow;
+
 use stateright::{Model, Property};
 
 use crate::check::{Configuration, Size};
@@ -90,8 +92,8 @@ impl Recreate {
     }
 
     /// What the world looks like to leaders that grant.
-    fn seen<'a>(&self, state: &'a State) -> std::borrow::Cow<'a, World> {
-        let mut world = std::borrow::Cow::Borrowed(&state.world);
+    fn seen<'a>(&self, state: &'a State) -> Cow<'a, World> {
+        let mut world = Cow::Borrowed(&state.world);
         if self.is(Unfenced::GrantsUnfenced) && !world.pools[POOL].fenced {
             world.to_mut().pools[POOL].fenced = true;
         }
@@ -175,7 +177,9 @@ impl Recreate {
         match action {
             Action::Step(step) => {
                 let unfenced = !state.world.pools[POOL].fenced;
-                state.world = self.seen(state).into_owned();
+                if let Cow::Owned(world) = self.seen(state) {
+                    state.world = world;
+                }
                 state.world.step(&self.scope, self.rules, step)?;
                 if unfenced && !matches!(step, Step::Arrive(Write::Status { pool: POOL, .. })) {
                     state.world.pools[POOL].fenced = false;

@@ -98,6 +98,20 @@ fn protocol() -> Vec<Configuration> {
             pods([&[0, 1], &[0], &[]], edits_and_flips),
         ),
         large(
+            "pods/edits, modes and re-creation",
+            pods(
+                [&[0, 1], &[0], &[]],
+                Budget {
+                    recreations: 1,
+                    ..edits_and_flips
+                },
+            ),
+        ),
+        large(
+            "pods/three, modes and re-creation",
+            pods([&[0, 1], &[0], &[0]], flips_and_recreation),
+        ),
+        large(
             "pods/created late",
             Pods {
                 late: Set::of(&[1, 2]),
