@@ -27,7 +27,7 @@ const FENCES: usize = 2;
 
 /// Known-wrong fences.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Unfenced {
+enum WrongFence {
     /// A new incarnation grants at once.
     NoFence,
     /// It adopts who runs, and bumps nobody: whoever slept, it thinks, has timed out.
@@ -37,10 +37,10 @@ enum Unfenced {
     /// It adopts whom the list showed running, not who was revealed since.
     HoldersAsListed,
     /// Grants do not look at the mark.
-    GrantsUnfenced,
+    GrantsEarly,
     /// Only those are bumped whom the former incarnation's last state shows, although that one had
     /// not finished its own fence.
-    NarrowAfterUnfenced,
+    NarrowAfterUnfinished,
 }
 
 /// Re-creates a pool, so many times.
@@ -48,7 +48,7 @@ enum Unfenced {
 struct Recreate {
     scope: Scope,
     rules: Rules,
-    unfenced: Option<Unfenced>,
+    wrong_fence: Option<WrongFence>,
     recreations: u8,
     /// Where the former incarnation's last state was seen, only its leases ask for a bump.
     narrow: bool,
@@ -87,14 +87,14 @@ enum Action {
 }
 
 impl Recreate {
-    fn is(&self, wrong: Unfenced) -> bool {
-        self.unfenced == Some(wrong)
+    fn is(&self, wrong: WrongFence) -> bool {
+        self.wrong_fence == Some(wrong)
     }
 
     /// What the world looks like to leaders that grant.
     fn seen<'a>(&self, state: &'a State) -> Cow<'a, World> {
         let mut world = Cow::Borrowed(&state.world);
-        if self.is(Unfenced::GrantsUnfenced) && !world.pools[POOL].fenced {
+        if self.is(WrongFence::GrantsEarly) && !world.pools[POOL].fenced {
             world.to_mut().pools[POOL].fenced = true;
         }
         world
@@ -109,11 +109,11 @@ impl Recreate {
                     .iter()
                     .any(|lease| lease.request == request && lease.attempt >= attempt)
             });
-            if told && self.scope.wants[request].has(POOL) && !self.is(Unfenced::Waiting) {
+            if told && self.scope.wants[request].has(POOL) && !self.is(WrongFence::Waiting) {
                 listed[request] = Some(attempt);
             }
         }
-        let holders = match self.is(Unfenced::HoldersAsListed) {
+        let holders = match self.is(WrongFence::HoldersAsListed) {
             true => state.world.running(&self.scope, POOL).fold_leases(),
             false => Leases::default(),
         };
@@ -124,7 +124,7 @@ impl Recreate {
     fn is_unfenced(&self, state: &State, request: Request, listed: Attempt) -> bool {
         let pod = state.world.pods[request];
         let (from, bump) = (listed, |from| Write::Bump { request, from });
-        let sent = self.is(Unfenced::BumpsOnlySent) && state.world.wire.contains(&bump(from));
+        let sent = self.is(WrongFence::BumpsOnlySent) && state.world.wire.contains(&bump(from));
         pod.phase == Phase::Gated && pod.attempt == listed && !sent
     }
 
@@ -162,11 +162,11 @@ impl Recreate {
 
     fn recreate(&self, state: &mut State) {
         let status = &mut state.world.pools[POOL];
-        let seen = self.narrow && (status.fenced || self.is(Unfenced::NarrowAfterUnfenced));
+        let seen = self.narrow && (status.fenced || self.is(WrongFence::NarrowAfterUnfinished));
         state.former = seen.then_some(status.leases);
         *status = Status {
             leases: Leases::default(),
-            fenced: self.is(Unfenced::NoFence),
+            fenced: self.is(WrongFence::NoFence),
         };
         state.recreated += 1;
         state.fences = [None; FENCES];
@@ -197,7 +197,7 @@ impl Recreate {
             }
             Action::Adopt(at) => {
                 let fence = state.fences[at]?;
-                let leases = match self.is(Unfenced::HoldersAsListed) {
+                let leases = match self.is(WrongFence::HoldersAsListed) {
                     true => fence.holders,
                     false => state.world.running(&self.scope, POOL).fold_leases(),
                 };
@@ -305,13 +305,13 @@ pub(crate) fn configurations() -> Vec<Configuration> {
             completes: true,
             wrong: None,
         },
-        unfenced: None,
+        wrong_fence: None,
         recreations,
         narrow: false,
     };
-    let wrong = |unfenced, recreations| Recreate {
-        unfenced: Some(unfenced),
-        narrow: unfenced == Unfenced::NarrowAfterUnfenced,
+    let wrong = |wrong_fence, recreations| Recreate {
+        wrong_fence: Some(wrong_fence),
+        narrow: wrong_fence == WrongFence::NarrowAfterUnfinished,
         ..model(two_requests(), 2, recreations)
     };
     let without_gate_test = Recreate {
@@ -336,36 +336,36 @@ pub(crate) fn configurations() -> Vec<Configuration> {
             narrow(two(), 2, 2),
         ),
         Configuration::holds("recreate/three requests", Size::Large, model(three(), 1, 1)),
-        Configuration::breaks("recreate/no fence", RUN, 15, wrong(Unfenced::NoFence, 1)),
+        Configuration::breaks("recreate/no fence", RUN, 15, wrong(WrongFence::NoFence, 1)),
         Configuration::breaks(
             "recreate/waiting as a fence",
             RUN,
             18,
-            wrong(Unfenced::Waiting, 1),
+            wrong(WrongFence::Waiting, 1),
         ),
         Configuration::breaks(
             "recreate/adoption when the bumps are sent",
             RUN,
             21,
-            wrong(Unfenced::BumpsOnlySent, 1),
+            wrong(WrongFence::BumpsOnlySent, 1),
         ),
         Configuration::breaks(
             "recreate/holders as they were listed",
             RUN,
             20,
-            wrong(Unfenced::HoldersAsListed, 1),
+            wrong(WrongFence::HoldersAsListed, 1),
         ),
         Configuration::breaks(
             "recreate/grants before the fence is done",
             RUN,
             15,
-            wrong(Unfenced::GrantsUnfenced, 1),
+            wrong(WrongFence::GrantsEarly, 1),
         ),
         Configuration::breaks(
             "recreate/narrow fence after an unfinished one",
             RUN,
             19,
-            wrong(Unfenced::NarrowAfterUnfenced, 2),
+            wrong(WrongFence::NarrowAfterUnfinished, 2),
         ),
         Configuration::breaks(
             "recreate/bump without a test of the gate",

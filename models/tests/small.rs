@@ -27,7 +27,7 @@ fn failure(configuration: &Configuration) -> Option<String> {
         return Some(why);
     }
     let states = report.unique_states.to_string();
-    let row = row_of(configuration);
+    let row = row_of(configuration).unwrap_or_default();
     let told = configuration.expected != Expected::Holds || row.contains(&states.as_str());
     (!told).then(|| format!("has {states} states, README.md says otherwise"))
 }
@@ -40,10 +40,9 @@ fn rows() -> Vec<Vec<&'static str>> {
         .collect()
 }
 
-fn row_of(configuration: &Configuration) -> Vec<&'static str> {
+fn row_of(configuration: &Configuration) -> Option<Vec<&'static str>> {
     let name = format!("`{}`", configuration.name);
-    let row = rows().into_iter().find(|row| row[0] == name);
-    row.unwrap_or_else(|| panic!("README.md has a row for {name}"))
+    rows().into_iter().find(|row| row[0] == name)
 }
 
 #[test]
@@ -133,7 +132,7 @@ fn the_judge_can_say_no() {
 #[test]
 fn the_readme_tells_the_same() {
     for configuration in configurations() {
-        let row = row_of(&configuration);
+        let row = row_of(&configuration).expect(configuration.name);
         match configuration.expected {
             Expected::Breaks { property, steps } => {
                 assert_eq!(row[3], steps.to_string(), "{configuration:?}");

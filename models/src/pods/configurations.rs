@@ -108,10 +108,6 @@ fn protocol() -> Vec<Configuration> {
             ),
         ),
         large(
-            "pods/three, modes and re-creation",
-            pods([&[0, 1], &[0], &[0]], flips_and_recreation),
-        ),
-        large(
             "pods/created late",
             Pods {
                 late: Set::of(&[1, 2]),
