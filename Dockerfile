@@ -11,6 +11,7 @@ COPY Cargo.toml Cargo.lock README.md ./
 COPY src src
 COPY benches benches
 COPY examples examples
+COPY models models
 COPY testenv testenv
 # On Alpine Rust links statically against musl.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

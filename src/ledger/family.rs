@@ -65,8 +65,12 @@ impl Ledger {
         let Some(family) = pool.spec().and_then(|spec| spec.family.as_ref()) else {
             return;
         };
-        next.workers
-            .retain(|worker| self.child_is_needed(&key.child(worker)));
+        // A place is given up when a live read has shown that nobody has it: a cache may lag.
+        next.workers.retain(|worker| {
+            let child = key.child(worker);
+            let absent = self.pools.get(&child).is_some_and(|pool| pool.absent);
+            !absent || self.child_is_needed(&child)
+        });
         if pool.seen.as_ref().is_none_or(|seen| seen.deleting) {
             return;
         }
@@ -112,6 +116,7 @@ impl Ledger {
                 && let Some(pool) = self.pools.get_mut(key)
             {
                 pool.workers_wanted.remove(&worker);
+                self.forget_pool_if_idle(&child);
             }
         }
         let Some(pool) = self.pools.get(key) else {
@@ -141,9 +146,7 @@ impl Ledger {
     fn tend_child(&mut self, child: &PoolKey, worker: &Name, family: &FamilyRef, spec: &PoolSpec) {
         let now = self.now.tick;
         let waited_for = self.is_waited_for(child);
-        let Some(pool) = self.pools.get_mut(child) else {
-            return;
-        };
+        let pool = self.pools.entry(child.clone()).or_default();
         if pool.child_write || pool.reading || pool.must_read {
             return;
         }
@@ -157,7 +160,13 @@ impl Ledger {
         }
         let derived = derived_spec(spec, worker);
         let write = match &pool.seen {
-            None if !waited_for => return,
+            None if !waited_for => {
+                if !pool.absent {
+                    pool.must_read = true;
+                    self.write_pools.insert(child.clone());
+                }
+                return;
+            }
             None => ChildWrite::Create {
                 pool: child.clone(),
                 family: family.clone(),
@@ -184,6 +193,7 @@ impl Ledger {
             }
         };
         pool.child_write = true;
+        pool.absent = false;
         self.effects.push_back(Effect::WriteChild(Box::new(write)));
     }
 

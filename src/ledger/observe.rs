@@ -76,6 +76,7 @@ impl Ledger {
         let fence_ended =
             is_fenced && pool.fence != Fence::Done && !mutant::is(Mutant::FenceEndReviewsNobody);
         pool.seen = Some(object);
+        pool.absent = false;
         self.note_epoch(&key);
         let Some(pool) = self.pools.get_mut(&key) else {
             return;

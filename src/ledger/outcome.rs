@@ -254,6 +254,9 @@ impl Ledger {
             }
             Found::Absent => {
                 self.drop_pool(key, None);
+                if let Some(pool) = self.pools.get_mut(key) {
+                    pool.absent = true;
+                }
                 for uid in asked {
                     self.witness(&uid, key, |item| match item {
                         Item::Absent { confirmed } => *confirmed = true,

@@ -57,6 +57,8 @@ pub(super) struct Pool {
     pub(super) deleting_uid: Option<Uid>,
     /// A write to it as a derived limit is under way.
     pub(super) child_write: bool,
+    /// A live read has shown that no object serves the key, and nothing was shown since.
+    pub(super) absent: bool,
     /// No writes before then.
     pub(super) hold_until: Tick,
     /// Writes refused in a row.
@@ -168,6 +170,7 @@ impl Default for Pool {
             read_base: None,
             deleting_uid: None,
             child_write: false,
+            absent: false,
             hold_until: Tick(0),
             refusals: 0,
             idle_conflicts: 0,
