@@ -12,6 +12,7 @@
 pub mod check;
 pub mod crash_points;
 pub mod dice;
+pub mod direct;
 pub mod many;
 pub mod mutants;
 pub mod orders;

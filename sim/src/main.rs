@@ -4,11 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use sluice_sim::crash_points;
 use sluice_sim::many::{Batch, run_many};
 use sluice_sim::mutants::{Caught, SEEDS_MAX, catch_all};
 use sluice_sim::run::run;
 use sluice_sim::world::plan::Plan;
-use sluice_sim::{crash_points, world};
 
 /// Simulates clusters with Sluice, one for each seed.
 #[derive(Parser)]
@@ -118,7 +118,7 @@ fn mutants(seeds: u64, threads: usize) -> ExitCode {
     // A variant may well make the code give up; that is its end, not ours.
     std::panic::set_hook(Box::new(|_| {}));
     let all = catch_all(seeds, threads, |variant, caught| {
-        println!("{variant:?} ({}): {caught}", variant.what());
+        println!("{variant:?}: {caught}\n    {}", variant.what());
     });
     let survivors = all
         .iter()

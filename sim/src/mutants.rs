@@ -41,6 +41,34 @@ pub fn catch(variant: Mutant, seeds: u64) -> Caught {
     caught
 }
 
+/// Whether what once caught a variant still does: a line that [`Caught`] printed.
+pub fn catch_at(variant: Mutant, told: &str) -> bool {
+    mutant::set(Some(variant));
+    let caught = again(told);
+    mutant::set(None);
+    caught
+}
+
+fn again(told: &str) -> bool {
+    if let Some(name) = told.strip_prefix("directed run: ") {
+        let found = orders::ALL.iter().find(|(it, _)| *it == name);
+        return found.is_some_and(|(_, which)| orders::run(*which).is_err());
+    }
+    let number: String = told
+        .strip_prefix("seed ")
+        .unwrap_or_default()
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    let Ok(seed) = number.parse() else {
+        return false;
+    };
+    !matches!(
+        std::panic::catch_unwind(|| run(Plan::of(seed), &[])),
+        Ok(Ok(_))
+    )
+}
+
 fn hunt(seeds: u64) -> Caught {
     for (name, which) in orders::ALL {
         if orders::run(which).is_err() {

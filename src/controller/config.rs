@@ -57,5 +57,7 @@ pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often pods without our label are looked for.
 pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(600);
+/// How often a watch begins anew with a list, so that an event that was lost on the way is found.
+pub(super) const RELIST_EVERY: Duration = Duration::from_secs(600);
 /// How often the guard policies are looked for.
 pub(super) const GUARD_CHECK_EVERY: Duration = Duration::from_secs(60);

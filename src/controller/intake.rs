@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 
 use futures::StreamExt;
 use tokio::sync::mpsc::Sender;
+use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
+use super::config::RELIST_EVERY;
 use super::kube_transport::Shared;
 use super::transport::{Kind, Object, Watched};
 use crate::ledger::{Command, Name, PoolKind, PoolObject, Uid};
@@ -21,34 +23,50 @@ pub(super) enum News {
     FirstList,
 }
 
-/// Watches one kind in one namespace, or in all, until nobody listens.
+/// Watches one kind in one namespace, or in all, until nobody listens. Begins anew with a list from time to time: an event
+/// that was lost on the way (watch caches have lost some) is found then.
 pub(super) async fn watch(transport: Shared, kind: Kind, scope: Option<Name>, news: Sender<News>) {
-    let mut events = transport.watch(kind, scope.as_ref());
-    let mut listing = Listing::default();
     let mut first = true;
-    while let Some(event) = events.next().await {
-        let complete = event == Watched::ListEnd;
-        let commands = match event {
-            Watched::Listing => {
-                listing = Listing::default();
-                Vec::new()
+    while !news.is_closed() {
+        let relist_at = Instant::now() + RELIST_EVERY;
+        let mut events = transport.watch(kind, scope.as_ref());
+        let mut listing = Some(Listing::default());
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = events.next() => event,
+                () = sleep_until(relist_at), if listing.is_none() => break,
+            };
+            let Some(event) = event else { return };
+            let complete = event == Watched::ListEnd;
+            let commands = match event {
+                Watched::Listing => {
+                    listing = Some(Listing::default());
+                    Vec::new()
+                }
+                Watched::Listed(object) => {
+                    let list = listing.get_or_insert_default();
+                    list.take(object).into_iter().collect()
+                }
+                Watched::ListEnd => listing
+                    .take()
+                    .unwrap_or_default()
+                    .finish(kind, scope.clone()),
+                Watched::Seen(object) => seen(object).into_iter().collect(),
+                Watched::Gone(object) => gone(object).into_iter().collect(),
+                Watched::Broken(why) => {
+                    warn!(?kind, %why, "a watch met something it cannot use, and goes on");
+                    continue;
+                }
+            };
+            for command in commands {
+                if news.send(News::Happened(command)).await.is_err() {
+                    return;
+                }
             }
-            Watched::Listed(object) => listing.take(object).into_iter().collect(),
-            Watched::ListEnd => std::mem::take(&mut listing).finish(kind, scope.clone()),
-            Watched::Seen(object) => seen(object).into_iter().collect(),
-            Watched::Gone(object) => gone(object).into_iter().collect(),
-            Watched::Broken(why) => {
-                warn!(?kind, %why, "a watch met something it cannot use, and goes on");
-                continue;
-            }
-        };
-        for command in commands {
-            if news.send(News::Happened(command)).await.is_err() {
+            if complete && std::mem::take(&mut first) && news.send(News::FirstList).await.is_err() {
                 return;
             }
-        }
-        if complete && std::mem::take(&mut first) && news.send(News::FirstList).await.is_err() {
-            return;
         }
     }
 }

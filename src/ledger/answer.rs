@@ -111,6 +111,7 @@ impl Ledger {
             let place = match (self.requests.get_mut(&uid), self.strangers.get_mut(&uid)) {
                 (Some(request), _) if !request.reading => {
                     request.reading = true;
+                    request.read_base = request.view.version;
                     (request.view.namespace.clone(), request.view.name.clone())
                 }
                 (None, Some(stranger)) if !stranger.reading => {
@@ -166,6 +167,14 @@ impl Ledger {
             .requests
             .get(&uid)
             .is_none_or(|request| request.unwatched);
+        let restored = self
+            .requests
+            .get(&uid)
+            .is_some_and(|request| view.version < request.read_base);
+        if restored && !mutant::is(Mutant::RestoredPodsDisbelieved) {
+            self.request_restored(view);
+            return;
+        }
         self.request_seen(view.clone());
         self.tell_refused_abort(&uid);
         let now = self.now.tick;

@@ -27,7 +27,7 @@ pub enum Command {
     /// A watch showed that a pod left what we watch, with its final state. No evidence by itself:
     /// somebody may have removed our label.
     RequestVanished(Box<RequestView>),
-    /// A watch lists anew, and this is one of the pods there are. An older version than the one known means that the
+    /// A watch lists anew, and this is one of the pods there are. An older version than the one known may mean that the
     /// server's past was restored.
     RequestRelisted(Box<RequestView>),
     /// A watch has listed all pods anew, each of them by [`Command::RequestRelisted`].

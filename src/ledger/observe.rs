@@ -1,8 +1,8 @@
 //! Taking in what is shown: versions of pools and requests, from watches, reads and answers alike.
 //!
 //! Decides nothing. A version that is not newer than the last one is ignored; whatever is new marks
-//! what has to be looked at. Only a listing may take a pool back to an older version (a restored
-//! backup), and then the pool is fenced again.
+//! what has to be looked at. Only a live read that began after the version known takes an object back to
+//! an older one (a restored backup): a pool is then fenced again, a request looked at as if it were new.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -273,22 +273,32 @@ impl Ledger {
             self.drop_pool(&key, None);
         }
         for object in objects {
-            let seen = self
-                .pools
-                .get(&object.key)
-                .and_then(|pool| pool.seen.as_ref());
-            // A list is consistent: an older version than the one known means that the server's past was
-            // restored. Whatever it says now is all there is, and whoever runs is counted anew.
-            let restored = seen.is_some_and(|seen| object.version < seen.version);
-            let key = object.key.clone();
-            if restored {
-                self.drop_pool(&key, None);
+            let known = self.pools.get_mut(&object.key);
+            if let Some(pool) = known
+                && pool
+                    .seen
+                    .as_ref()
+                    .is_some_and(|seen| object.version < seen.version)
+            {
+                // The server's past was restored, or an answer to a write has overtaken the list: a live read tells.
+                pool.must_read = true;
+                self.write_pools.insert(object.key.clone());
             }
             self.pool_seen(object);
-            if restored && let Some(pool) = self.pools.get_mut(&key) {
-                pool.fence = Fence::Needed;
-            }
         }
+    }
+
+    /// A live read shows an older version than the one known when it began: the server's past was restored. Whatever it
+    /// says now is all there is, and whoever runs is counted anew.
+    pub(super) fn pool_restored(&mut self, object: PoolObject) {
+        let key = object.key.clone();
+        self.drop_pool(&key, None);
+        self.pool_seen(object);
+        if let Some(pool) = self.pools.get_mut(&key) {
+            pool.fence = Fence::Needed;
+        }
+        self.touch(&key);
+        self.touch_family(&key);
     }
 
     pub(super) fn request_seen(&mut self, view: RequestView) {
@@ -323,27 +333,34 @@ impl Ledger {
         self.dirty_requests.insert(uid);
     }
 
-    /// The list of a watch shows a request. An older version than the one known: the server's past was restored, and what
-    /// it says now is all there is. (An answer to a patch may have overtaken the list; then the watch shows the newer
-    /// version at once, and every write tests what it relies on.)
+    /// The list of a watch shows a request. An older version than the one known: the server's past was restored, or an
+    /// answer to a patch has overtaken the list. A live read tells.
     pub(super) fn request_relisted(&mut self, view: RequestView) {
         let uid = view.uid.clone();
-        let known = self.requests.get(&uid).map(|request| request.view.version);
-        let believed = !mutant::is(Mutant::RestoredPodsDisbelieved);
-        if known.is_some_and(|known| view.version < known) && believed {
-            self.withdraw(&uid);
-            self.unplace(&uid);
-            self.fence_bumps.remove(&uid);
-            if let Some(request) = self.requests.get_mut(&uid) {
-                request.restore(view, self.now.tick);
-            }
-            self.dirty_requests.insert(uid.clone());
-            self.touch_fences();
-            self.timers
-                .set(self.now.tick.after(NOTICE_AFTER), Timer::Notice(uid));
-            return;
+        let known = self.requests.get_mut(&uid);
+        if let Some(request) = known
+            && view.version < request.view.version
+        {
+            request.read_after = self.now.tick;
+            self.want_read(&uid);
         }
         self.request_seen(view);
+    }
+
+    /// A live read shows an older version than the one known when it began: the server's past was restored, and what it
+    /// says now is all there is.
+    pub(super) fn request_restored(&mut self, view: RequestView) {
+        let uid = view.uid.clone();
+        self.withdraw(&uid);
+        self.unplace(&uid);
+        self.fence_bumps.remove(&uid);
+        if let Some(request) = self.requests.get_mut(&uid) {
+            request.restore(view, self.now.tick);
+        }
+        self.dirty_requests.insert(uid.clone());
+        self.touch_fences();
+        self.timers
+            .set(self.now.tick.after(NOTICE_AFTER), Timer::Notice(uid));
     }
 
     /// A list may be older than what the watch has shown since: one it brings that is not known may be

@@ -223,7 +223,15 @@ impl Ledger {
         let base = pool.read_base.take();
         pool.child_write = false;
         let asked = std::mem::take(&mut pool.witness_asked);
+        let older = |object: &PoolObject| {
+            base.as_ref()
+                .is_some_and(|(_, version)| object.version < *version)
+        };
         match found {
+            Found::Present(object) if older(&object) => {
+                pool.witness_wanted.extend(asked);
+                self.pool_restored(*object);
+            }
             Found::Present(object) => {
                 let disabled = object
                     .spec

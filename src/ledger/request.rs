@@ -31,6 +31,8 @@ pub(super) struct Request {
     pub(super) named: BTreeSet<PoolKey>,
     /// A live read of it is under way.
     pub(super) reading: bool,
+    /// The version known when the last live read began.
+    pub(super) read_base: Version,
     /// No live read before then.
     pub(super) read_after: Tick,
     /// Live reads without an answer in a row.
@@ -198,6 +200,7 @@ impl Request {
             held: BTreeSet::new(),
             named: BTreeSet::new(),
             reading: false,
+            read_base: Version(0),
             read_after: Tick(0),
             read_failures: 0,
             seen_alive: false,

@@ -14,7 +14,7 @@ const HEALED_WITHIN: u64 = 4 * 3600 * SECOND;
 /// How often it is looked whether all is done.
 const LOOK_EVERY: u64 = 5 * SECOND;
 /// Time for presumed ends to settle, idle workers to go, audits to find what an event did not tell.
-const QUIET: u64 = 1_300 * SECOND;
+const QUIET: u64 = 700 * SECOND;
 
 impl World {
     pub(super) fn heal(&mut self) -> Result<(), Violation> {

@@ -30,6 +30,7 @@ use self::network::{Travelling, Visitor};
 use self::nodes::Nodes;
 use self::plan::Plan;
 use self::seat::Seat;
+pub(crate) use self::watches::shown;
 use crate::check::{Checker, Violation};
 use crate::dice::Dice;
 use crate::server::{Server, Snapshot};

@@ -39,23 +39,17 @@ impl Watching {
         format!("{:?} at {:?}", self.kind, self.shown)
     }
 
-    fn sees(&self, change: &Change) -> bool {
-        match (self.kind, change) {
-            (Kind::Limit, Change::Pool { key, .. }) => {
-                key.kind == PoolKind::Limit && self.within(&key.namespace)
-            }
-            (Kind::Lock, Change::Pool { key, .. }) => {
-                key.kind == PoolKind::Lock && self.within(&key.namespace)
-            }
-            (Kind::Pod, Change::Pod { before, now }) => {
-                let pod = now.as_ref().or(before.as_ref());
-                pod.is_some_and(|seen| self.within(&seen.pod.namespace))
-            }
-            (Kind::Namespace, Change::Namespace(_)) | (Kind::Lease, Change::Lease(_)) => true,
-            _ => false,
+    /// Its process has stopped listening.
+    fn is_closed(&self) -> bool {
+        match &self.feed {
+            Feed::Objects(events) => events.is_closed(),
+            Feed::Lease(events) => events.is_closed(),
         }
     }
 
+    fn sees(&self, change: &Change) -> bool {
+        concerns(self.kind, self.scope.as_ref(), change)
+    }
     /// Sends what it shows of a change; how many events that is.
     fn tell_of(&self, server: &Server, change: &Change) -> usize {
         let closed = match (&self.feed, change) {
@@ -71,10 +65,37 @@ impl Watching {
         };
         usize::from(!closed)
     }
+}
 
-    fn within(&self, namespace: &Name) -> bool {
-        self.scope.as_ref().is_none_or(|scope| scope == namespace)
+/// A watch of this kind and scope is concerned by a change.
+fn concerns(kind: Kind, scope: Option<&Name>, change: &Change) -> bool {
+    let within = |namespace: &Name| scope.is_none_or(|scope| scope == namespace);
+    match (kind, change) {
+        (Kind::Limit, Change::Pool { key, .. }) => {
+            key.kind == PoolKind::Limit && within(&key.namespace)
+        }
+        (Kind::Lock, Change::Pool { key, .. }) => {
+            key.kind == PoolKind::Lock && within(&key.namespace)
+        }
+        (Kind::Pod, Change::Pod { before, now }) => {
+            let pod = now.as_ref().or(before.as_ref());
+            pod.is_some_and(|seen| within(&seen.pod.namespace))
+        }
+        (Kind::Namespace, Change::Namespace(_)) | (Kind::Lease, Change::Lease(_)) => true,
+        _ => false,
     }
+}
+
+/// What a watch of this kind and scope shows of a change.
+pub(crate) fn shown(
+    server: &Server,
+    kind: Kind,
+    scope: Option<&Name>,
+    change: &Change,
+) -> Option<Watched> {
+    concerns(kind, scope, change)
+        .then(|| watched(server, change))
+        .flatten()
 }
 
 impl World {
@@ -117,7 +138,10 @@ impl World {
                 else {
                     continue;
                 };
-                if !watch.scheduled && watch.shown.is_none_or(|shown| shown < length) {
+                if !watch.scheduled
+                    && !watch.is_closed()
+                    && watch.shown.is_none_or(|shown| shown < length)
+                {
                     watch.scheduled = true;
                     let lag = self.dice.between(500, lag_max);
                     self.schedule(lag, What::Show(place, life, index));
