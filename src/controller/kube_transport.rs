@@ -105,7 +105,7 @@ impl KubeTransport {
         })
     }
 
-    /// Writes the Lease: creates it, or replaces this version.
+    /// Creates the Lease, or replaces this version.
     async fn write_lease(
         &self,
         at: &Address,
@@ -115,13 +115,10 @@ impl KubeTransport {
         let namespace = at.namespace.as_ref().map_or("", Name::as_str);
         let body = election::manifest(namespace, at.name.as_str(), base, record);
         let own = path(at);
+        let collection = own.rsplit_once('/').map_or("", |(it, _)| it);
         let (method, path) = match base {
             Some(_) => (http::Method::PUT, own.as_str()),
-            None => (
-                http::Method::POST,
-                own.rsplit_once('/')
-                    .map_or("", |(collection, _)| collection),
-            ),
+            None => (http::Method::POST, collection),
         };
         let answer = self
             .call(method, path, "application/json", Some(&body))

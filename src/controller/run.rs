@@ -11,7 +11,9 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::candidacy::{self, Candidacy};
-use super::config::{Config, DRAIN_TIMEOUT, GUARD_CHECK_EVERY, INBOX_MAX, RELEASE_TIMEOUT};
+use super::config::{
+    Config, DRAIN_TIMEOUT, Election, GUARD_CHECK_EVERY, INBOX_MAX, RELEASE_TIMEOUT,
+};
 use super::driver::Driver;
 use super::execute::Executor;
 use super::http_server::{self, Answers};
@@ -52,56 +54,31 @@ pub enum RunError {
 pub async fn run(
     config: Config,
     transport: impl Transport,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) -> Result<(), RunError> {
     let transport: Shared = faults::around(Arc::new(transport));
-    let scopes: Vec<Option<Name>> = match config.namespaces.as_slice() {
-        [] => vec![None],
-        namespaces => namespaces
-            .iter()
-            .map(|it| Some(Name::from(it.as_str())))
-            .collect(),
-    };
-    let process = config
-        .process
-        .unwrap_or_else(|| format!("{:012x}", fastrand::u64(..) >> 16));
+    let scopes = scopes(&config.namespaces);
+    let process = config.process.unwrap_or_else(random_id);
     info!(%process, namespaces = ?config.namespaces, "starting");
     let metrics = Metrics::new();
     let (ready, ready_seen) = watch::channel(false);
     let (needed, needed_seen) = watch::channel(0);
-    let mut candidacy = config.election.as_ref().map(|election| {
-        Candidacy::begin(
-            election,
-            &process,
-            &transport,
-            ready_seen.clone(),
-            needed_seen,
-        )
-    });
-    let transport: Shared = match &candidacy {
-        Some(candidacy) => Arc::new(Mandated::new(transport, candidacy.mandate.clone())),
-        None => transport,
+    let begin = |election: &Election| {
+        let warm = ready_seen.clone();
+        Candidacy::begin(election, &process, &transport, warm, needed_seen)
     };
+    let candidacy = config.election.as_ref().map(begin);
+    let transport = mandated(transport, candidacy.as_ref());
+    let mut tasks = JoinSet::new();
     let answers = Answers {
         metrics: metrics.clone(),
         ready: ready_seen,
     };
-    let mut tasks = JoinSet::new();
     for (what, address) in [
         ("metrics", config.metrics_address),
         ("health", config.health_address),
     ] {
-        if let Some(address) = address {
-            let listener =
-                http_server::bind(what, address)
-                    .await
-                    .map_err(|source| RunError::Address {
-                        what,
-                        address,
-                        source,
-                    })?;
-            tasks.spawn(http_server::serve(listener, answers.clone()));
-        }
+        serve(&mut tasks, what, address, &answers).await?;
     }
     let (sender, news) = mpsc::channel(INBOX_MAX);
     let lists_missing = start_intake(&mut tasks, &transport, &scopes, &sender);
@@ -140,31 +117,93 @@ pub async fn run(
         mandate,
         needed,
     };
-    let driving = driver.run();
-    tokio::pin!(driving);
+    drive(driver, candidacy, stop).await
+}
+
+fn random_id() -> String {
+    format!("{:012x}", fastrand::u64(..) >> 16)
+}
+
+/// Whoever stands for election writes nothing without a mandate.
+fn mandated(transport: Shared, candidacy: Option<&Candidacy>) -> Shared {
+    match candidacy {
+        Some(candidacy) => Arc::new(Mandated::new(transport, candidacy.mandate.clone())),
+        None => transport,
+    }
+}
+
+/// What is watched: each of the namespaces, or everything.
+fn scopes(namespaces: &[String]) -> Vec<Option<Name>> {
+    match namespaces {
+        [] => vec![None],
+        namespaces => namespaces
+            .iter()
+            .map(|it| Some(Name::from(it.as_str())))
+            .collect(),
+    }
+}
+
+/// Binds an address, if there is one, and serves it.
+async fn serve(
+    tasks: &mut JoinSet<()>,
+    what: &'static str,
+    address: Option<SocketAddr>,
+    answers: &Answers,
+) -> Result<(), RunError> {
+    let Some(address) = address else {
+        return Ok(());
+    };
+    let listener = http_server::bind(what, address)
+        .await
+        .map_err(|source| RunError::Address {
+            what,
+            address,
+            source,
+        })?;
+    tasks.spawn(http_server::serve(listener, answers.clone()));
+    Ok(())
+}
+
+/// Runs the driver until `stop` is true, waits for its answers, and leaves the election last of all.
+async fn drive(
+    driver: Driver,
+    mut candidacy: Option<Candidacy>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), RunError> {
+    let mut driving = Box::pin(driver.run());
     let told = stop.clone();
-    tokio::select! {
+    // The driver hears of the stop as well, and may be done before this task is woken.
+    let done = tokio::select! {
         biased;
-        _ = stop.wait_for(|stop| *stop) => {}
+        _ = stop.wait_for(|stop| *stop) => false,
         loss = candidacy::ended(&mut candidacy) => return Err(deposed(loss)),
-        () = &mut driving => {
-            // The driver hears of the stop as well, and may be done before this task is woken.
-            return if *told.borrow() { Ok(()) } else { Err(RunError::Ended) };
+        () = &mut driving => true,
+    };
+    if done && !*told.borrow() {
+        return Err(RunError::Ended);
+    }
+    if !done {
+        tokio::select! {
+            biased;
+            loss = candidacy::ended(&mut candidacy) => return Err(deposed(loss)),
+            drained = tokio::time::timeout(DRAIN_TIMEOUT, &mut driving) => if drained.is_err() {
+                warn!("some answers did not come in time; whoever starts next will find out what was applied");
+            }
         }
     }
-    tokio::select! {
-        biased;
-        loss = candidacy::ended(&mut candidacy) => return Err(deposed(loss)),
-        drained = tokio::time::timeout(DRAIN_TIMEOUT, driving) => if drained.is_err() {
-            warn!(
-                "some answers did not come in time; whoever starts next will find out what was applied"
-            );
-        }
-    }
-    if let Some(candidacy) = &mut candidacy
-        && tokio::time::timeout(RELEASE_TIMEOUT, candidacy.leave())
-            .await
-            .is_err()
+    // Whatever is still under way ends before anybody else may lead.
+    drop(driving);
+    leave(candidacy).await
+}
+
+/// Releases the Lease, so that the next leader need not wait for its end.
+async fn leave(candidacy: Option<Candidacy>) -> Result<(), RunError> {
+    let Some(mut candidacy) = candidacy else {
+        return Ok(());
+    };
+    if tokio::time::timeout(RELEASE_TIMEOUT, candidacy.leave())
+        .await
+        .is_err()
     {
         warn!("the Lease was not released in time; its next holder has to wait until it expires");
     }

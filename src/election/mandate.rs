@@ -1,7 +1,7 @@
 //! Leadership as a value with an end.
 //!
 //! Whoever is about to write asks how long the mandate still lasts, and gives the request no more time
-//! than that. Decides nothing; tested below and by `task`.
+//! than that. Decides nothing; tested below and in `task_tests`.
 
 use std::time::Duration;
 

@@ -12,18 +12,24 @@
 //! never writes without compare-and-swap, and never acts as leader past the end of its mandate.
 //!
 //! The Lease is client-go's: `kubectl get lease` shows it, and a client-go elector on the same object
-//! would respect it. Tested by tables and by random histories of two candidates (`decide_tests`), with a
-//! store in memory (`task`), and on a real control plane (`tests/it/election`).
+//! would respect it. Tested by a table (`decide_tests`), by random histories of two candidates (`histories`), with a
+//! store in memory (`task_tests`), and on a real control plane (`tests/it/election`).
 
 mod decide;
 mod mandate;
 mod record;
 mod task;
+mod timing;
 
 #[cfg(test)]
 mod decide_tests;
+#[cfg(test)]
+mod histories;
+#[cfg(test)]
+mod task_tests;
 
-pub use decide::{Answer, Instants, Loss, Mono, State, Step, Timing, TimingError, decide};
+pub use decide::{Answer, Instants, Loss, Mono, State, Step, decide};
 pub use mandate::{Mandate, MandateSeen};
 pub use record::{EPOCH_ANNOTATION, LeaseObject, Record, manifest, read};
 pub use task::{Ballot, LeaseFailure, LeaseNews, LeaseStore, stand};
+pub use timing::{Timing, TimingError};
