@@ -12,7 +12,7 @@ use crate::store::Segment;
 
 /// Most violations that are told.
 const VIOLATIONS_TOLD: usize = 12;
-/// Most objects whose story is told.
+/// Of how many violations the objects' stories are told.
 const STORIES_TOLD: usize = 3;
 
 /// Judges all segments, the last one included.
@@ -86,11 +86,18 @@ pub(crate) fn told(violations: &[Violation], history: &History) -> String {
     for violation in violations.iter().take(VIOLATIONS_TOLD) {
         let _ = writeln!(text, "{violation}");
     }
-    let about: BTreeSet<&str> = violations
-        .iter()
-        .map(|it| it.object.name.as_str())
-        .collect();
-    for name in about.into_iter().take(STORIES_TOLD) {
+    let mut about = BTreeSet::new();
+    for violation in violations.iter().take(STORIES_TOLD) {
+        about.insert(violation.object.name.as_str());
+        // Limits and locks that the message speaks of, as "limit namespace/name".
+        let words = violation.message.split([' ', ',', ':']);
+        about.extend(
+            words
+                .filter_map(|word| word.split_once('/'))
+                .map(|(_, name)| name),
+        );
+    }
+    for name in about {
         let _ = writeln!(
             text,
             "--- what happened to {name}:\n{}",

@@ -87,22 +87,13 @@ async fn run(arguments: &Arguments) -> Result<bool, Error> {
         };
         total.add(play(&settings).await?);
         round += 1;
+        let minutes = settings.seconds * round as f64 / 60.0;
+        println!(
+            "{round} of {rounds} rounds: {minutes:.1} minutes of faults, in {:.1} minutes",
+            begun.elapsed().as_secs_f64() / 60.0
+        );
+        println!("{total}");
     }
-    println!(
-        "{rounds} rounds with {:.1} minutes of faults, in {:.1} minutes",
-        arguments.minutes,
-        begun.elapsed().as_secs_f64() / 60.0
-    );
-    println!("{}", total.counts);
-    println!(
-        "{} pods granted, {} versions of objects in {} segments judged",
-        total.grants, total.versions, total.segments
-    );
-    println!(
-        "longest recovery {:.0} s after the last fault",
-        total.recovery_seconds
-    );
-    println!("{} findings", total.findings);
     Ok(total.findings == 0)
 }
 
@@ -114,6 +105,23 @@ struct Total {
     segments: usize,
     recovery_seconds: f64,
     findings: usize,
+}
+
+impl std::fmt::Display for Total {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(formatter, "{}", self.counts)?;
+        writeln!(
+            formatter,
+            "{} pods granted, {} versions of objects in {} segments judged",
+            self.grants, self.versions, self.segments
+        )?;
+        writeln!(
+            formatter,
+            "longest recovery {:.0} s after the last fault",
+            self.recovery_seconds
+        )?;
+        write!(formatter, "{} findings", self.findings)
+    }
 }
 
 impl Total {

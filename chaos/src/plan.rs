@@ -12,11 +12,11 @@ use crate::flags::LEASE_SECONDS;
 /// How many controllers there are.
 pub(crate) const CONTROLLERS: usize = 3;
 /// The longest pause between two of a kind, in seconds.
-const KILL_EVERY: f64 = 6.0;
-const STOP_EVERY: f64 = 22.0;
+const KILL_EVERY: f64 = 5.5;
+const STOP_EVERY: f64 = 18.0;
 const PARTITION_EVERY: f64 = 20.0;
-const SERVER_RESTART_EVERY: f64 = 36.0;
-const ETCD_KILL_EVERY: f64 = 70.0;
+const SERVER_RESTART_EVERY: f64 = 28.0;
+const ETCD_KILL_EVERY: f64 = 55.0;
 const RESTORE_EVERY: f64 = 150.0;
 const COMPACTION_EVERY: f64 = 5.0;
 /// What of a period is kept free at its beginning.
@@ -121,8 +121,8 @@ mod tests {
     fn two_minutes_have_some_of_everything() {
         let plan = Plan::draw(&mut Rng::with_seed(3), 120.0);
         let quakes = |wanted| plan.quakes.iter().filter(|(_, it)| *it == wanted).count();
-        assert_eq!(quakes(Quake::ServerRestart), 4);
-        assert_eq!(quakes(Quake::EtcdKill), 2);
+        assert_eq!(quakes(Quake::ServerRestart), 5);
+        assert_eq!(quakes(Quake::EtcdKill), 3);
         assert_eq!(quakes(Quake::Backup), 1);
         assert_eq!(quakes(Quake::Restore), 1);
         assert_eq!(quakes(Quake::Compaction), 24);
@@ -130,7 +130,7 @@ mod tests {
             .blows
             .iter()
             .filter(|(_, _, it)| matches!(it, Blow::Kill { .. }));
-        assert_eq!(kills.count(), 20);
+        assert_eq!(kills.count(), 22);
         assert!(plan.blows.is_sorted_by_key(|(at, _, _)| *at));
     }
 

@@ -7,24 +7,25 @@ use std::time::Duration;
 use fastrand::Rng;
 use kube::ResourceExt;
 use kube::api::ListParams;
+use serde_json::json;
 use sluice_testenv::history::{Assumptions, check_quiescent};
 use sluice_testenv::{ControlPlane, Options};
 use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flags::Election;
 use crate::fleet::Fleet;
 use crate::judge;
 use crate::plan::Plan;
-use crate::store::Store;
+use crate::store::{Segment, Store};
 use crate::tally::{Counts, Tally};
 use crate::town::{POISON, Town};
 use crate::users::{Users, has_ended};
 
 /// How long everything may take to come right once faults have stopped, in seconds. Controllers back off for up to
 /// two minutes from what the server refused again and again.
-const PATIENCE_SECONDS: u64 = 300;
+const PATIENCE_SECONDS: u64 = 240;
 /// How long between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -108,6 +109,7 @@ async fn on(
     .await?;
     let fleet = Arc::new(fleet);
     let by_hand = town.poison_limit().await?;
+    town.poison_pods().await?;
     let assumptions = Assumptions::none().written_by_hand(by_hand);
 
     let supervised = async {
@@ -125,6 +127,9 @@ async fn on(
     let mut findings = fleet.findings().await;
     findings.extend(stuck);
     findings.extend(judge::judge(&segments, &assumptions));
+    if !findings.is_empty() {
+        keep(plane.directory(), &segments)?;
+    }
     Ok(Report {
         counts: tally.counts(),
         grants: segments.iter().map(|it| it.history.summary().grants).sum(),
@@ -133,6 +138,26 @@ async fn on(
         recovery_seconds,
         findings,
     })
+}
+
+/// Writes down every version of every segment, one on each line, for whoever looks into a finding.
+fn keep(directory: &Path, segments: &[&Segment]) -> Result<()> {
+    for (index, segment) in segments.iter().enumerate() {
+        let path = directory.join(format!("history-{index}.jsonl"));
+        let lines: Vec<String> = segment
+            .history
+            .versions()
+            .iter()
+            .map(|it| {
+                let object = it.object.as_deref();
+                json!({"revision": it.revision, "kind": it.kind.to_string(), "name": it.name, "object": object})
+                    .to_string()
+            })
+            .collect();
+        std::fs::write(&path, lines.join("\n"))
+            .map_err(Error::io(format!("write {}", path.display())))?;
+    }
+    Ok(())
 }
 
 /// Everything at once, until the time is over and whatever was begun is undone.

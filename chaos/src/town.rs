@@ -77,11 +77,6 @@ impl Town {
             let created = self.locks().create(&PostParams::default(), &lock).await;
             created.map_err(Error::request(format!("create lock {name}")))?;
         }
-        for (name, annotations) in poison() {
-            let pod = pod(name, &annotations, &json!({}))?;
-            let created = self.pods().create(&PostParams::default(), &pod).await;
-            created.map_err(Error::request(format!("create pod {name}")))?;
-        }
         Ok(())
     }
 
@@ -137,9 +132,18 @@ impl Town {
             .await
             .map_err(Error::request("write nonsense into a status"))?;
         let version = patched.resource_version().unwrap_or_default();
-        version
-            .parse()
-            .map_err(|_| Error::Manifest(format!("resourceVersion {version:?}")))
+        let revision = version.parse();
+        revision.map_err(|_| Error::Manifest(format!("resourceVersion {version:?}")))
+    }
+
+    /// Creates the pods that are poison; the one that asks for the limit comes after that has become so.
+    pub(crate) async fn poison_pods(&self) -> Result<()> {
+        for (name, annotations) in poison() {
+            let pod = pod(name, &annotations, &json!({}))?;
+            let created = self.pods().create(&PostParams::default(), &pod).await;
+            created.map_err(Error::request(format!("create pod {name}")))?;
+        }
+        Ok(())
     }
 
     /// Takes back whatever is in somebody's way: every limit is there, active and large.

@@ -2,10 +2,12 @@
 //!
 //! One proxy for each controller, with a client certificate of that controller's own: the server sees who asks. It
 //! invents no answer that would lie about an object: an answer of its own says that the server refused or failed, and an
-//! event is only ever left out. Tested here in parts, and by `tests/proxy.rs` against a real control plane.
+//! event is only ever left out. Tested in `tests.rs`, against a real control plane, and in the modules.
 
 mod fault;
 mod state;
+#[cfg(test)]
+mod tests;
 mod unary;
 mod upstream;
 mod watch;

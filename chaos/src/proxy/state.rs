@@ -38,6 +38,9 @@ pub(super) struct State {
     deceived: Mutex<BTreeSet<String>>,
     /// Those of them whose next word must be that they list anew.
     owed: Mutex<BTreeSet<String>>,
+    /// What tests want to happen next, in place of what the dice say.
+    #[cfg(test)]
+    pub(super) script: Mutex<std::collections::VecDeque<Option<Fault>>>,
 }
 
 impl State {
@@ -53,6 +56,8 @@ impl State {
             healed: watch::channel(0).0,
             deceived: Mutex::default(),
             owed: Mutex::default(),
+            #[cfg(test)]
+            script: Mutex::default(),
         }
     }
 
@@ -65,6 +70,10 @@ impl State {
     }
 
     pub(super) fn draw(&self, is_write: bool) -> Option<Fault> {
+        #[cfg(test)]
+        if let Some(scripted) = lock(&self.script).pop_front() {
+            return scripted;
+        }
         self.hurts()
             .then(|| fault::of_request(&mut lock(&self.dice), is_write))?
     }
