@@ -104,6 +104,7 @@ struct Total {
     versions: usize,
     segments: usize,
     recovery_seconds: f64,
+    vouched: usize,
     findings: usize,
 }
 
@@ -119,6 +120,11 @@ impl std::fmt::Display for Total {
             formatter,
             "longest recovery {:.0} s after the last fault",
             self.recovery_seconds
+        )?;
+        writeln!(
+            formatter,
+            "{} holders without proof of their end, released by an operator's word",
+            self.vouched
         )?;
         write!(formatter, "{} findings", self.findings)
     }
@@ -139,6 +145,7 @@ impl Total {
         self.counts.add(&report.counts);
         self.grants += report.grants;
         self.versions += report.versions;
+        self.vouched += report.vouched;
         self.segments += report.segments;
         self.recovery_seconds = self.recovery_seconds.max(report.recovery_seconds);
         self.findings += report.findings.len();

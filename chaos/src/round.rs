@@ -20,14 +20,19 @@ use crate::judge;
 use crate::plan::Plan;
 use crate::store::{Segment, Store};
 use crate::tally::{Counts, Tally};
-use crate::town::{POISON, Town};
+use crate::town::{POISON, PROOF, Town};
 use crate::users::{Users, has_ended};
 
 /// How long everything may take to come right once faults have stopped, in seconds. Controllers back off for up to
 /// two minutes from what the server refused again and again.
 const PATIENCE_SECONDS: u64 = 240;
+/// How long proof is waited for before an operator gives his word, in seconds.
+const PROOF_SECONDS: u64 = 20;
 /// How long between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How the complaint begins that somebody holds on.
+const HELD: &str = "these are held by what has ended: ";
 
 /// What a round is to be.
 #[derive(Clone, Debug)]
@@ -55,6 +60,8 @@ pub struct Report {
     pub segments: usize,
     /// How long it took from the last fault until everything was right, in seconds.
     pub recovery_seconds: f64,
+    /// Holders of the limit that wants proof, for whose end an operator had to give his word.
+    pub vouched: usize,
     /// What was wrong, in words; empty when nothing was.
     pub findings: Vec<String>,
 }
@@ -118,14 +125,14 @@ async fn on(
         tally.note("all faults have stopped");
         peace(&town, &mut store, &assumptions).await
     };
-    let (recovery_seconds, stuck) = tokio::select! {
+    let rest = tokio::select! {
         ended = supervised => ended?,
         failed = fleet.supervise() => return Err(failed.err().unwrap_or(crate::Error::Task("supervision"))),
     };
     let last = store.present().await?;
     let segments: Vec<_> = store.past().iter().chain([&last]).collect();
     let mut findings = fleet.findings().await;
-    findings.extend(stuck);
+    findings.extend(rest.stuck);
     findings.extend(judge::judge(&segments, &assumptions));
     if !findings.is_empty() {
         keep(plane.directory(), &segments)?;
@@ -135,7 +142,8 @@ async fn on(
         grants: segments.iter().map(|it| it.history.summary().grants).sum(),
         versions: segments.iter().map(|it| it.history.versions().len()).sum(),
         segments: segments.len(),
-        recovery_seconds,
+        recovery_seconds: rest.seconds,
+        vouched: rest.vouched,
         findings,
     })
 }
@@ -187,25 +195,42 @@ async fn chaos(
     }
 }
 
+/// How everything came to rest, or did not.
+struct Rest {
+    seconds: f64,
+    /// Holders for whose end an operator gave his word.
+    vouched: usize,
+    stuck: Option<String>,
+}
+
 /// Waits until everything is right; how long it took, and what was wrong when patience ended.
-async fn peace(
-    town: &Town,
-    store: &mut Store,
-    assumptions: &Assumptions,
-) -> Result<(f64, Option<String>)> {
+async fn peace(town: &Town, store: &mut Store, assumptions: &Assumptions) -> Result<Rest> {
     let begun = Instant::now();
     let deadline = begun + Duration::from_secs(PATIENCE_SECONDS);
     town.calm().await?;
     town.excuse_the_hopeless().await?;
+    let mut vouched = 0;
+    let mut proofless_since = None;
     loop {
         let waiting = not_done(town).await;
+        if waiting.as_deref() == Some(&format!("{HELD}{PROOF}")) {
+            let since: Instant = *proofless_since.get_or_insert_with(Instant::now);
+            if vouched == 0 && since.elapsed() > Duration::from_secs(PROOF_SECONDS) {
+                // Unanswered, it is said again at the next look.
+                vouched = town.vouch_for_the_gone().await.unwrap_or_default();
+            }
+        }
         let wrong = match waiting {
             Some(waiting) => waiting,
             None => {
                 let present = store.present().await?;
                 let violations = check_quiescent(&present.history, assumptions);
                 if violations.is_empty() {
-                    return Ok((begun.elapsed().as_secs_f64(), None));
+                    return Ok(Rest {
+                        seconds: begun.elapsed().as_secs_f64(),
+                        vouched,
+                        stuck: None,
+                    });
                 }
                 judge::told(&violations, &present.history)
             }
@@ -215,7 +240,11 @@ async fn peace(
             let stuck = format!(
                 "{PATIENCE_SECONDS} s after the last fault it is not at rest: {wrong}\n{story}"
             );
-            return Ok((begun.elapsed().as_secs_f64(), Some(stuck)));
+            return Ok(Rest {
+                seconds: begun.elapsed().as_secs_f64(),
+                vouched,
+                stuck: Some(stuck),
+            });
         }
         sleep(LOOK_EVERY).await;
     }
@@ -260,7 +289,7 @@ async fn not_done(town: &Town) -> Option<String> {
                 .map(ResourceExt::name_any),
         );
     }
-    (!held.is_empty()).then(|| format!("these are held by what has ended: {}", held.join(" ")))
+    (!held.is_empty()).then(|| format!("{HELD}{}", held.join(" ")))
 }
 
 /// Stories of the first few names in a complaint.
