@@ -16,6 +16,8 @@ use crate::fleet::Fleet;
 use crate::plan::Quake;
 use crate::tally::{Deed, Tally};
 
+/// How often a component is started that does not come up at once.
+const STARTS: usize = 3;
 /// The nodes of the cluster.
 const NODES: [&str; 3] = ["node-1", "node-2", "node-3"];
 
@@ -33,6 +35,8 @@ pub(crate) struct Store {
     recording: Recording,
     branched_at: Option<i64>,
     backup: Option<Snapshot>,
+    /// The revision of the last compaction.
+    compacted: i64,
     past: Vec<Segment>,
     tally: Tally,
 }
@@ -51,6 +55,7 @@ impl Store {
             recording,
             branched_at: None,
             backup: None,
+            compacted: 0,
             past: Vec::new(),
             tally: tally.clone(),
         })
@@ -69,17 +74,21 @@ impl Store {
             match quake {
                 Quake::ServerRestart => {
                     self.did(Deed::ServerRestart, "SIGKILL");
-                    self.plane.restart(Component::ApiServer).await?;
+                    self.plane.kill(Component::ApiServer)?;
+                    self.back(Component::ApiServer).await?;
                 }
                 Quake::EtcdKill => {
                     self.did(Deed::EtcdKill, "SIGKILL");
                     self.plane.kill(Component::Etcd)?;
-                    self.plane.start_component(Component::Etcd).await?;
+                    self.back(Component::Etcd).await?;
                 }
                 Quake::Compaction => {
                     let revision = self.recording.catch_up().await?;
-                    self.plane.compact(revision).await?;
-                    self.did(Deed::Compaction, &format!("at {revision}"));
+                    if revision > self.compacted {
+                        self.plane.compact(revision).await?;
+                        self.compacted = revision;
+                        self.did(Deed::Compaction, &format!("at {revision}"));
+                    }
                 }
                 Quake::Backup => {
                     if let Some(old) = self.backup.replace(self.plane.snapshot()?) {
@@ -97,6 +106,25 @@ impl Store {
         Ok(())
     }
 
+    /// Starts a component again that was killed, and whatever took its own life over that.
+    async fn back(&self, component: Component) -> Result<()> {
+        for _ in 0..STARTS {
+            match self.plane.start_component(component).await {
+                Err(sluice_testenv::Error::Died {
+                    component: other, ..
+                }) => {
+                    self.tally.note(&format!("store: {other} ended by itself"));
+                    self.plane.kill(other)?;
+                    if other != component {
+                        self.plane.start_component(other).await?;
+                    }
+                }
+                result => return Ok(result?),
+            }
+        }
+        Ok(self.plane.start_component(component).await?)
+    }
+
     /// Puts the backup back as the manual says: the controllers are ended before, and started after. A restore beneath
     /// living controllers cannot be made safe by anybody who is told of it later than they are.
     async fn restore(&mut self, fleet: &Fleet) -> Result<()> {
@@ -110,6 +138,7 @@ impl Store {
         let read = self.recording.catch_up().await?;
         let revision = self.plane.restore(&backup).await?;
         backup.discard();
+        self.compacted = revision;
         let branch = self.recording.branch(revision);
         let taken_back = std::mem::replace(&mut self.recording, branch);
         self.past.push(Segment {

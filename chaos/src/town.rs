@@ -250,8 +250,9 @@ pub(crate) fn spec_of(name: &str) -> Value {
         "gpu" => json!({"slots": 4, "settleSeconds": 1}),
         "db" => json!({"slots": 5, "settleSeconds": 1, "order": "Strict"}),
         PROOF => json!({"slots": 3, "releasePolicy": "Confirmed"}),
+        // As many as the longest wish may name of it.
         FAMILY => {
-            json!({"slots": 2, "settleSeconds": 1, "perWorker": {"idleSeconds": 3, "maxWorkers": 8}})
+            json!({"slots": 3, "settleSeconds": 1, "perWorker": {"idleSeconds": 3, "maxWorkers": 8}})
         }
         _ => json!({"slots": 6, "settleSeconds": 1}),
     }
