@@ -12,7 +12,6 @@ mod unary;
 mod upstream;
 mod watch;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -118,11 +117,11 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, state: Arc<State>) {
             state.did(Deed::CutOff, &format!("connection from {from}"));
             continue;
         }
-        tokio::spawn(serve(stream, from, tls.clone(), Arc::clone(&state)));
+        tokio::spawn(serve(stream, tls.clone(), Arc::clone(&state)));
     }
 }
 
-async fn serve(stream: TcpStream, _from: SocketAddr, tls: TlsAcceptor, state: Arc<State>) {
+async fn serve(stream: TcpStream, tls: TlsAcceptor, state: Arc<State>) {
     let mut era = state.era.subscribe();
     let connection = async {
         let Ok(stream) = tls.accept(stream).await else {
