@@ -17,13 +17,15 @@ pub(crate) const LOG: (&str, &str) = ("SLUICE_LOG", "info,sluice=debug");
 /// How long a lease of the election is, in seconds.
 pub(crate) const LEASE_SECONDS: u64 = 3;
 
-/// Flags of elections.
+/// Flags of an election with the shortest lease there may be.
 const ELECTION_ON: [&str; 4] = [
     "--leader-elect=true",
     "--lease-duration-seconds=3",
     "--renew-deadline-seconds=2",
-    "--retry-period-millis=500",
+    "--retry-period-seconds=0.5",
 ];
+/// Flags by which there is no election; none as long as controllers know no other way.
+const ELECTION_OFF: [&str; 0] = [];
 
 /// The arguments of a controller that serves one namespace.
 pub(crate) fn arguments(namespace: &str, election: Election) -> Vec<String> {
@@ -32,8 +34,12 @@ pub(crate) fn arguments(namespace: &str, election: Election) -> Vec<String> {
         format!("--namespaces={namespace}"),
         "--log-format=text".to_owned(),
     ];
-    if election == Election::On {
-        arguments.extend(ELECTION_ON.map(ToOwned::to_owned));
+    match election {
+        Election::Off => arguments.extend(ELECTION_OFF.map(ToOwned::to_owned)),
+        Election::On => {
+            arguments.extend(ELECTION_ON.map(ToOwned::to_owned));
+            arguments.push(format!("--lease-namespace={namespace}"));
+        }
     }
     arguments
 }
