@@ -37,7 +37,14 @@ pub(super) fn judge(view: &RequestView, gone: Option<Gone>) -> End {
     match (view.progress.phase, gone) {
         (PodPhase::Terminal, _) if never_bound || proven => End::Confirmed,
         (PodPhase::Terminal, _) => End::Presumed,
+        // The API server binds no pod that is being deleted, and a deletion is never taken back: it will not run.
+        // Our own finalizer may be all that keeps it, so nobody must wait for it to be gone. Before its reveal the
+        // abort comes first.
+        (PodPhase::Live, None) if never_bound && view.deleting && view.is_revealed() => {
+            End::Confirmed
+        }
         (PodPhase::Live, None) => End::Live,
+        (PodPhase::Live, Some(Gone::Missed)) if never_bound && view.deleting => End::Confirmed,
         (PodPhase::Live, Some(Gone::Watched)) if never_bound => End::Confirmed,
         (PodPhase::Live, Some(_)) => End::Presumed,
     }
@@ -116,5 +123,24 @@ mod tests {
             let view = seen(phase, containers, by_pod_gc, bound);
             assert_eq!(judge(&view, gone), expected, "{view:?} gone {gone:?}");
         }
+    }
+
+    #[test]
+    fn a_pod_that_is_deleted_before_it_has_a_node_will_never_run() {
+        let deleted = |bound: bool, revealed: bool| {
+            let mut view = seen(PodPhase::Live, Containers::Unreported, false, bound);
+            view.deleting = true;
+            if revealed {
+                view.gates.ours = None;
+            }
+            view
+        };
+        assert_eq!(judge(&deleted(false, true), None), End::Confirmed);
+        // A reveal may still be in flight: its abort comes first.
+        assert_eq!(judge(&deleted(false, false), None), End::Live);
+        assert_eq!(judge(&deleted(true, true), None), End::Live);
+        let missed = Some(Gone::Missed);
+        assert_eq!(judge(&deleted(false, false), missed), End::Confirmed);
+        assert_eq!(judge(&deleted(true, true), missed), End::Presumed);
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::book::Ledger;
-use super::bounds::NODE_CHECK_EVERY;
+use super::bounds::{NODE_CHECK_EVERY, RECHECK_EVERY};
 use super::effect::{About, Effect, PodAction};
 use super::end::End;
 use super::ids::{PoolKey, Uid};
@@ -188,8 +188,8 @@ impl Ledger {
             // Whatever it had was released, on proof or on somebody's word: nothing waits for more.
             let ended = super::end::judge(&request.view, None) != End::Live;
             if request.view.finalizer {
-                if ended {
-                    let finalizers = Arc::clone(&request.view.finalizers);
+                let finalizers = Arc::clone(&request.view.finalizers);
+                if ended && !self.lags_behind_record(uid) {
                     self.side_patch(uid, PodAction::StripFinalizer { finalizers });
                 }
                 return;
@@ -199,6 +199,37 @@ impl Ledger {
             }
         }
         self.forget_request(uid);
+    }
+
+    /// Whether a pool as it is known here may be older than the lease that the reveal names: then its showing no such
+    /// lease proves nothing, and the finalizer, which keeps the proof of the end, stays until the pool was read. A
+    /// status whose `last_token` has reached that of the lease is the one that took it, or a later one.
+    fn lags_behind_record(&mut self, uid: &Uid) -> bool {
+        let granted = self
+            .requests
+            .get(uid)
+            .and_then(|it| it.view.granted.clone());
+        let mut lags = false;
+        for lease in granted.iter().flat_map(|granted| granted.leases.iter()) {
+            let token = self.believed(lease.token);
+            let Some(pool) = self.pools.get_mut(&lease.pool) else {
+                continue;
+            };
+            let same = pool
+                .seen
+                .as_ref()
+                .is_some_and(|seen| seen.uid == lease.pool_uid);
+            if same && pool.status().is_none_or(|it| it.last_token < token) {
+                pool.must_read |= !pool.reading;
+                lags = true;
+                self.touch(&lease.pool);
+            }
+        }
+        if lags {
+            let again = self.now.tick.after(RECHECK_EVERY);
+            self.timers.set(again, Timer::Request(uid.clone()));
+        }
+        lags
     }
 
     /// Drops a request from memory: it has nothing, and can get nothing.
@@ -296,3 +327,7 @@ impl Ledger {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "release_tests.rs"]
+mod tests;

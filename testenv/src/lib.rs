@@ -45,6 +45,9 @@
 //! own.restart(Component::ControllerManager).await?;
 //! own.pause(Component::Etcd)?; // SIGSTOP
 //! own.resume(Component::Etcd)?;
+//! own.compact(own.revision().await?).await?; // etcd forgets; a `history::Recording` read it before
+//! let backup = own.snapshot()?;
+//! own.restore(&backup).await?; // everything is killed, and comes back with the store as it was
 //! nodes.stop_answering("node-1").await?; // and resume, delete, add, mark_out_of_service
 //! # Ok(())
 //! # }
@@ -68,7 +71,7 @@ mod run_dir;
 mod wait;
 
 pub use crate::component::Component;
-pub use crate::control_plane::{ControlPlane, Options};
+pub use crate::control_plane::{ControlPlane, Options, Snapshot};
 pub use crate::error::{Error, Result};
 pub use crate::kubelet::{DEDICATED, EXIT_CODE, FakeNodes, NodeOptions, RUN_FOR, STOP_AFTER};
 pub use crate::metrics::RequestKind;

@@ -25,7 +25,13 @@ fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
 /// Names of all functions in the sources of the library, the tests and the test control plane.
 fn functions() -> BTreeSet<String> {
     let mut sources = Vec::new();
-    for folder in ["src", "tests", "testenv/src", "testenv/tests"] {
+    for folder in [
+        "src",
+        "tests",
+        "testenv/src",
+        "testenv/tests",
+        "chaos/tests",
+    ] {
         files(&root().join(folder), "rs", &mut sources);
     }
     let mut names = BTreeSet::new();

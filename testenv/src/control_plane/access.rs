@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{ObjectMeta, PostParams};
 use kube::config::AuthInfo;
 use kube::{Api, Client, Config, ResourceExt as _};
+use serde_json::Value;
 
 use crate::component::Component;
 use crate::control_plane::ControlPlane;
@@ -85,6 +86,51 @@ impl ControlPlane {
     ) -> Result<PathBuf> {
         let token = self.token(namespace, name).await?;
         self.write_kubeconfig(kubeconfig::by_token(token))
+    }
+
+    /// Writes a kubeconfig for something that stands between its user and the API server, at this URL: it trusts this
+    /// run's certificates (see [`ControlPlane::serving_files`]) and has no credentials.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn kubeconfig_through(&self, url: &str) -> Result<PathBuf> {
+        let path = self.new_file("kubeconfig");
+        let kubeconfig = kubeconfig::kubeconfig(url, &self.pki.ca_certificate, AuthInfo::default());
+        kubeconfig::write(&path, &kubeconfig)?;
+        Ok(path)
+    }
+
+    /// Gives the files of a certificate for `127.0.0.1` and `localhost`, its key, and the authority that signed it.
+    #[must_use]
+    pub fn serving_files(&self) -> [PathBuf; 3] {
+        ["serving.crt", "serving.key", "ca.crt"].map(|file| self.directory().join(file))
+    }
+
+    /// Makes a client certificate and its key, both PEM: the server takes the names as user and group.
+    ///
+    /// # Errors
+    /// When the names cannot be written into a certificate.
+    pub fn client_certificate(&self, user: &str, group: &str) -> Result<(String, String)> {
+        let identity = self.pki.client(user, Some(group))?;
+        Ok((identity.certificate, identity.key))
+    }
+
+    /// Sends a call to etcd's JSON gateway.
+    pub(super) async fn call_etcd(&self, path: &str, body: &Value) -> Result<Value> {
+        let what = format!("call {path} of etcd");
+        let mut config = self.admin.clone();
+        config.auth_info = AuthInfo::default();
+        config.cluster_url = self
+            .etcd_url()
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| invalid(&what, &error))?;
+        let request = http::Request::post(path)
+            .body(body.to_string().into_bytes())
+            .map_err(|error| invalid(&what, &error))?;
+        client(config, "etcd")?
+            .request(request)
+            .await
+            .map_err(Error::request(what))
     }
 
     /// Creates a namespace named after `prefix` that nobody else has, and waits until pods can be created in it.

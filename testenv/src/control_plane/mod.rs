@@ -9,6 +9,7 @@ mod faults;
 mod options;
 mod shared;
 mod start;
+mod store;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use kube::Config;
 
 pub use self::options::Options;
+pub use self::store::Snapshot;
 use crate::assets::Programs;
 use crate::component::{Component, Layout};
 use crate::error::{Error, Result};
@@ -61,6 +63,11 @@ impl ControlPlane {
     #[must_use]
     pub fn url(&self) -> String {
         self.layout.apiserver_url()
+    }
+
+    /// Keeps the directory when the run ends, and says why and where it is.
+    pub fn keep_directory(&self, reason: &str) {
+        self.directory.keep(reason);
     }
 
     fn process(&self, component: Component) -> Result<&Process> {

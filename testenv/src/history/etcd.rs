@@ -1,4 +1,4 @@
-//! Watches etcd from its first revision to its present one, through the JSON gateway on its client port.
+//! Watches etcd from a revision to its present one, through the JSON gateway on its client port.
 //!
 //! The gateway's plain HTTP answers one request with one stream, and such a stream never says when it has caught up:
 //! the last event before the end could always be one more. etcd does say so when it is asked ("progress request") on
@@ -45,17 +45,17 @@ pub(super) struct Writes {
     pub(super) revision: i64,
 }
 
-/// Reads all writes to these ranges from revision 1 to at least the store's present revision.
-pub(super) async fn read(url: &str, ranges: &[Range]) -> Result<Writes, Error> {
+/// Reads all writes to these ranges from this revision on to at least the store's present revision.
+pub(super) async fn read(url: &str, ranges: &[Range], from: i64) -> Result<Writes, Error> {
     let deadline = Duration::from_secs(DEADLINE_SECONDS);
-    tokio::time::timeout(deadline, watch(url, ranges))
+    tokio::time::timeout(deadline, watch(url, ranges, from))
         .await
         .map_err(|_| Error::Deadline {
             seconds: DEADLINE_SECONDS,
         })?
 }
 
-async fn watch(url: &str, ranges: &[Range]) -> Result<Writes, Error> {
+async fn watch(url: &str, ranges: &[Range], from: i64) -> Result<Writes, Error> {
     let failed = |reason: String| Error::Connection {
         url: url.to_owned(),
         reason,
@@ -71,7 +71,7 @@ async fn watch(url: &str, ranges: &[Range]) -> Result<Writes, Error> {
         .await
         .map_err(|error| failed(error.to_string()))?;
     for range in ranges {
-        let request = Message::text(create_request(&range.prefix).to_string());
+        let request = Message::text(create_request(&range.prefix, from).to_string());
         socket
             .send(request)
             .await
@@ -99,11 +99,11 @@ async fn watch(url: &str, ranges: &[Range]) -> Result<Writes, Error> {
     Ok(Writes { writes, revision })
 }
 
-fn create_request(prefix: &str) -> Value {
+fn create_request(prefix: &str, from: i64) -> Value {
     json!({"create_request": {
         "key": BASE64.encode(prefix),
         "range_end": BASE64.encode(end_of(prefix)),
-        "start_revision": "1",
+        "start_revision": from.to_string(),
     }})
 }
 

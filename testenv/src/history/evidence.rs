@@ -19,8 +19,10 @@ pub(super) enum End {
 impl End {
     /// Judges one version of a pod, or its last one when the object is gone.
     pub(super) fn judge(pod: &Pod, gone: bool) -> Self {
-        let ended = gone || pod.is_terminal();
         let never_ran = pod.node.is_none();
+        // The API server binds no pod that is being deleted; a gated one may still be revealed.
+        let never_will = never_ran && pod.deleting && !pod.gated;
+        let ended = gone || pod.is_terminal() || never_will;
         if !ended {
             Self::Live
         } else if never_ran || (pod.is_terminal() && pod.stopped) {
@@ -88,6 +90,15 @@ mod tests {
             end(json!({}), json!({"phase": "Pending"}), false),
             End::Live
         );
+        let deleted = |spec: Value| {
+            let metadata = json!({"deletionTimestamp": "2026-11-21T10:00:00Z"});
+            let pod = json!({"metadata": metadata, "spec": spec, "status": {"phase": "Pending"}});
+            End::judge(&Pod::read("ns", "p", &pod), false)
+        };
+        assert_eq!(deleted(json!({})), End::Confirmed);
+        assert_eq!(deleted(bound()), End::Live);
+        let gated = json!({"schedulingGates": [{"name": "sluice.dev/slots"}]});
+        assert_eq!(deleted(gated), End::Live);
         assert_eq!(
             end(json!({}), json!({"phase": "Failed"}), false),
             End::Confirmed

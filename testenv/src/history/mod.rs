@@ -48,7 +48,7 @@ pub use assumptions::Assumptions;
 pub use checker::check;
 pub use error::Error;
 pub use quiescence::check_quiescent;
-pub use recorder::Scope;
+pub use recorder::{Recording, Scope};
 pub use summary::{PoolSummary, Summary};
 pub use version::{History, Kind, ObjectRef, Version};
 pub use violation::{Invariant, Violation};

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::assumptions::Assumptions;
 use super::checker::Report;
-use super::evidence::{has_ended, was_released};
+use super::evidence::{End, has_ended, was_released};
 use super::pod::Pod;
 use super::pool::{Allows, Mode, Pool};
 use super::request::{Amount, Attempt};
@@ -92,6 +92,7 @@ fn forgotten(world: &World, place: &ObjectRef, pool: &Pool) -> Vec<String> {
             holder.is_revealed()
                 && !holder.gone
                 && !holder.last.is_terminal()
+                && holder.end == End::Live
                 && holder
                     .last
                     .record()

@@ -1,7 +1,9 @@
 //! Records a history from etcd.
 //!
 //! Reads only; stops at the revision the store had when it was called (or a little later). Needs an API server that
-//! stores JSON and never compacts, and says so when it does not.
+//! stores JSON, and revisions that are still there, and says so when it does not have them. Where a test compacts the
+//! store, a [`Recording`] reads on from time to time, always before the compaction; where a test restores a backup, the
+//! recording branches at the backup's revision.
 
 use std::collections::BTreeSet;
 
@@ -59,14 +61,69 @@ impl History {
     ///
     /// Fails when etcd cannot be read, when it has forgotten old revisions, or when an object is not stored as JSON.
     pub async fn record(etcd_url: &str, scope: Scope) -> Result<Self, Error> {
-        let read = etcd::read(etcd_url, &scope.ranges()).await?;
+        let mut recording = Recording::new(etcd_url, scope);
+        recording.catch_up().await?;
+        Ok(recording.into_history())
+    }
+}
+
+/// A history that is still being read, piece by piece.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    etcd_url: String,
+    scope: Scope,
+    writes: Vec<(i64, ObjectRef, Option<Value>)>,
+    revision: i64,
+}
+
+impl Recording {
+    /// Begins before the first revision; reads nothing yet.
+    #[must_use]
+    pub fn new(etcd_url: &str, scope: Scope) -> Self {
+        Self {
+            etcd_url: etcd_url.to_owned(),
+            scope,
+            writes: Vec::new(),
+            revision: 0,
+        }
+    }
+
+    /// Reads on up to the store's present revision, and gives it: everything up to there may be compacted.
+    ///
+    /// Fails as [`History::record`] does; what was read before stays.
+    pub async fn catch_up(&mut self) -> Result<i64, Error> {
+        let from = self.revision.saturating_add(1);
+        let read = etcd::read(&self.etcd_url, &self.scope.ranges(), from).await?;
         let mut writes = Vec::with_capacity(read.writes.len());
         for write in read.writes {
             if let Some(place) = ObjectRef::from_etcd_key(&write.key) {
                 writes.push((write.revision, place, decode(&write)?));
             }
         }
-        Ok(Self::from_writes(scope, read.revision, writes))
+        self.writes.append(&mut writes);
+        self.revision = self.revision.max(read.revision);
+        Ok(self.revision)
+    }
+
+    /// The revision up to which it is complete.
+    #[must_use]
+    pub fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    /// The history of a store that was restored to this revision: what was written since then never was.
+    #[must_use]
+    pub fn branch(&self, revision: i64) -> Self {
+        let mut branch = self.clone();
+        branch.writes.retain(|(at, _, _)| *at <= revision);
+        branch.revision = branch.revision.min(revision);
+        branch
+    }
+
+    /// What was read so far, as a history that can be judged.
+    #[must_use]
+    pub fn into_history(self) -> History {
+        History::from_writes(self.scope, self.revision, self.writes)
     }
 }
 
@@ -106,6 +163,18 @@ mod tests {
             ]
         );
         assert_eq!(Scope::Everything.ranges().len(), Kind::ALL.len());
+    }
+
+    #[test]
+    fn a_branch_knows_nothing_of_what_was_written_later() {
+        let mut recording = Recording::new("http://127.0.0.1:1", Scope::Everything);
+        let pod = ObjectRef::new(Kind::Pod, "ns", "p");
+        recording.writes = [3, 5, 8].map(|at| (at, pod.clone(), None)).to_vec();
+        recording.revision = 9;
+        let branch = recording.branch(5);
+        assert_eq!((branch.revision(), recording.revision()), (5, 9));
+        assert_eq!(branch.into_history().versions().len(), 2);
+        assert_eq!(recording.into_history().versions().len(), 3);
     }
 
     #[test]

@@ -84,17 +84,34 @@ impl FakeNodes {
     /// # Errors
     /// When the nodes cannot be created.
     pub async fn start(plane: &ControlPlane, names: &[&str], options: NodeOptions) -> Result<Self> {
-        let answers = Answers::default();
-        let nodes = Self {
-            config: plane.config(),
-            options,
-            answers: answers.clone(),
-            _runner: Runner::start(plane.config(), answers)?,
-        };
+        let nodes = Self::with_answers(plane, options, Answers::default())?;
         for name in names {
             nodes.add(name).await?;
         }
         Ok(nodes)
+    }
+
+    /// Starts the stand-in of nodes that are there already, whose former stand-in was ended: the store was restored, and
+    /// the former one saw what never was.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn take_over(plane: &ControlPlane, names: &[&str], options: NodeOptions) -> Result<Self> {
+        // Before it looks: pods of nodes it does not know are left alone.
+        let answers = Answers::default();
+        for name in names {
+            answers.set(name, true);
+        }
+        Self::with_answers(plane, options, answers)
+    }
+
+    fn with_answers(plane: &ControlPlane, options: NodeOptions, answers: Answers) -> Result<Self> {
+        Ok(Self {
+            config: plane.config(),
+            options,
+            answers: answers.clone(),
+            _runner: Runner::start(plane.config(), answers)?,
+        })
     }
 
     /// Creates one more node, or brings back one that was deleted, with the pods that are bound to it.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node};
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::{Api, ResourceExt};
+use sluice_testenv::history::{History, Recording, Scope};
 use sluice_testenv::{Component, ControlPlane, Error, Options};
 
 use crate::eventually;
@@ -107,4 +108,56 @@ async fn nothing_is_left_of_a_control_plane_that_was_dropped() {
     for id in ids {
         assert!(!std::path::Path::new(&format!("/proc/{id}")).exists());
     }
+}
+
+#[tokio::test]
+async fn a_store_is_compacted_backed_up_and_restored_while_its_history_is_recorded() {
+    let plane = ControlPlane::start(bare()).await.unwrap();
+    let names = async |pods: &Api<Node>| {
+        let found = pods.list(&ListParams::default()).await.unwrap().items;
+        found.iter().map(ResourceExt::name_any).collect::<Vec<_>>()
+    };
+    let nodes = Api::<Node>::all(plane.client());
+    let create = async |name: &str| {
+        let node = serde_json::json!({"metadata": {"name": name}});
+        let node: Node = serde_json::from_value(node).unwrap();
+        nodes.create(&PostParams::default(), &node).await.unwrap();
+    };
+    let mut before = Recording::new(&plane.etcd_url(), Scope::Everything);
+    create("kept").await;
+    let read = before.catch_up().await.unwrap();
+    plane.compact(read).await.unwrap();
+    assert!(
+        History::record(&plane.etcd_url(), Scope::Everything)
+            .await
+            .is_err(),
+        "the first revisions are gone"
+    );
+    let backup = plane.snapshot().unwrap();
+    create("lost").await;
+    before.catch_up().await.unwrap();
+    assert_eq!(names(&nodes).await, ["kept", "lost"]);
+
+    let revision = plane.restore(&backup).await.unwrap();
+    backup.discard();
+    assert!(revision < before.revision());
+    let mut after = before.branch(revision);
+    let nodes = Api::<Node>::all(plane.client());
+    assert_eq!(names(&nodes).await, ["kept"]);
+    let node = serde_json::json!({"metadata": {"name": "new"}});
+    let node: Node = serde_json::from_value(node).unwrap();
+    nodes.create(&PostParams::default(), &node).await.unwrap();
+    after.catch_up().await.unwrap();
+    let told = |recording: Recording| {
+        let history = recording.into_history();
+        let mut names: Vec<_> = history
+            .versions()
+            .iter()
+            .map(|it| it.name.clone())
+            .collect();
+        names.dedup();
+        names
+    };
+    assert_eq!(told(before), ["kept", "lost"]);
+    assert_eq!(told(after), ["kept", "new"]);
 }

@@ -19,6 +19,21 @@ async fn limits(world: &World) {
 }
 
 #[tokio::test]
+async fn a_pod_that_is_deleted_before_it_has_a_node_needs_no_more_proof() {
+    let world = World::new("confirmed-unscheduled").await;
+    limits(&world).await;
+    let pod = world.pod("a").slots("strict").fits_no_node();
+    pod.create().await;
+    world.granted("a").await;
+    world.delete("a").await;
+    // It carries our finalizer, and nothing else keeps it.
+    world.gone("a").await;
+    world.pod("b").slots("strict").create().await;
+    world.granted("b").await;
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn a_pod_carries_our_finalizer_only_as_long_as_it_must() {
     let world = World::new("confirmed").await;
     limits(&world).await;

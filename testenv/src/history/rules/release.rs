@@ -123,6 +123,7 @@ fn forgotten(world: &World, change: &PoolChange, pool: &Pool) -> Vec<String> {
         holder.is_revealed()
             && !holder.gone
             && !holder.last.is_terminal()
+            && !has_ended(holder, pool)
             && !settled.is_some_and(|it| it.contains(uid))
             && !was_released(world, &change.place, pool, uid)
             && holder

@@ -95,7 +95,9 @@ impl Reveal {
             .held
             .get(&pod.uid)
             .is_some_and(|held| held.entry.token == lease.token);
-        let beginning = incarnation.last.is_open() || (!status.fenced && held);
+        // Let through uncounted while it was Disabled: right until the fence that follows is over.
+        let was_open = lease.token == 0 && status.open && !status.fenced;
+        let beginning = incarnation.last.is_open() || was_open || (!status.fenced && held);
         (!beginning).then(|| {
             let RecordedLease { amount, token, .. } = lease;
             let attempt = record.attempt;

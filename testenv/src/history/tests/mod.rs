@@ -1,6 +1,7 @@
 //! Right histories that must pass, and wrong ones, at least one for each invariant, that must be caught under its
 //! number.
 
+mod disabled;
 mod ends;
 mod releases;
 mod reveals;
