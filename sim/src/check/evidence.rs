@@ -32,6 +32,8 @@ impl Checker {
         let proven = seen.pod.node.is_none()
             || (seen.pod.container == Container::Terminated && !seen.pod.collected);
         match (seen.pod.phase.is_terminal(), proven) {
+            // The server binds no pod that is being deleted: this one will never run.
+            (false, _) if seen.pod.deleting && seen.pod.node.is_none() => None,
             (false, _) => Some("it runs"),
             (true, true) => None,
             (true, false) => self.gone_too_early(policy, uid, now, nodes),
