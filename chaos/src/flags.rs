@@ -24,8 +24,8 @@ const ELECTION_ON: [&str; 4] = [
     "--renew-deadline-seconds=2",
     "--retry-period-seconds=0.5",
 ];
-/// Flags by which there is no election; none as long as controllers know no other way.
-const ELECTION_OFF: [&str; 0] = [];
+/// Flags by which there is no election.
+const ELECTION_OFF: [&str; 1] = ["--leader-elect=false"];
 
 /// The arguments of a controller that serves one namespace.
 pub(crate) fn arguments(namespace: &str, election: Election) -> Vec<String> {

@@ -84,6 +84,7 @@ impl Checker {
                     && is_revealed(seen)
                     && seen.pod.is_managed()
                     && !seen.pod.phase.is_terminal()
+                    && !(seen.pod.deleting && seen.pod.node.is_none())
                     && !self.excused.contains(&seen.pod.uid)
                     && !pool.released.contains(&seen.pod.uid)
                     && !self.released.contains(&(key.clone(), seen.pod.uid.clone()))

@@ -25,9 +25,6 @@ impl Checker {
             self.deleted.insert(key.clone());
             return self.deletion(key, before, entry.by);
         };
-        if before.is_none() {
-            self.creation(key, now, entry.by)?;
-        }
         for uid in &now.released {
             self.released.insert((key.clone(), uid.clone()));
         }
@@ -79,37 +76,6 @@ impl Checker {
                 rule: "family: a worker's limit goes while held",
                 what,
                 about: vec![key.to_string()],
-            });
-        }
-        Ok(())
-    }
-
-    /// A controller makes no more derived limits than `maxWorkers`.
-    fn creation(&self, key: &PoolKey, now: &PoolObject, by: Writer) -> Result<(), Violation> {
-        let (Some(owner), Some((family, _)), Writer::Controller(_)) =
-            (&now.owner, key.parent(), by)
-        else {
-            return Ok(());
-        };
-        let spec = self
-            .pools
-            .get(&family)
-            .filter(|pool| pool.uid == owner.uid)
-            .and_then(|pool| pool.spec.read());
-        let most = spec
-            .and_then(|spec| spec.family.as_ref())
-            .map(|family| family.workers_max);
-        let siblings = self
-            .pools
-            .values()
-            .filter(|pool| pool.owner.as_ref().is_some_and(|it| it.uid == owner.uid))
-            .count();
-        if most.is_some_and(|most| siblings >= most) {
-            let what = format!("{key} is made beside {siblings} others");
-            return Err(Violation {
-                rule: "family: more than maxWorkers",
-                what,
-                about: vec![family.to_string()],
             });
         }
         Ok(())

@@ -58,6 +58,11 @@ pub fn pod_patch(patch: &PodPatch) -> (Part, Vec<PatchOperation>) {
             Part::Main
         }
         PodAction::Fail { message } => {
+            // Given up for good, and still so: its past may have been restored meanwhile.
+            if !mutant::is(Mutant::TimeoutWithoutAbort) {
+                let attempt = annotation_path(names::ATTEMPT);
+                operations.push(test(&attempt, json!(names::TIMED_OUT)));
+            }
             operations.push(add("/status/phase", json!("Failed")));
             operations.push(add("/status/reason", json!("SlotTimeout")));
             operations.push(add("/status/message", json!(message.as_ref())));
