@@ -71,7 +71,7 @@ fn effects(limit: PoolObject) -> Vec<Effect> {
     for command in [
         Command::PoolSeen(Box::new(limit)),
         Command::RequestSeen(Box::new(ended())),
-        Command::Synced,
+        Command::Lead { epoch: Epoch(1) },
     ] {
         ledger.handle(now, command);
     }

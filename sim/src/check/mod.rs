@@ -36,6 +36,8 @@ pub struct Checker {
     refusals_read: usize,
     pools: BTreeMap<PoolKey, Arc<PoolObject>>,
     pods: BTreeMap<Uid, Arc<Seen>>,
+    /// Pods that are gone, as they were last.
+    gone: BTreeMap<Uid, Arc<Seen>>,
     /// Greatest token ever given for a key, over all incarnations.
     tokens: BTreeMap<PoolKey, u64>,
     /// When a pod was first seen ended or gone, in microseconds of true time.
@@ -62,6 +64,7 @@ impl Checker {
             refusals_read: 0,
             pools: BTreeMap::new(),
             pods: BTreeMap::new(),
+            gone: BTreeMap::new(),
             tokens: BTreeMap::new(),
             ended: BTreeMap::new(),
             revealed: BTreeSet::new(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sluice::ledger::{Lease, PoolKey, PoolObject, PoolStatus, Uid};
 
-use super::{Checker, Violation, is_revealed};
+use super::{Checker, Violation, is_revealed, record_of};
 use crate::server::rules::sum;
 use crate::server::{Entry, Writer};
 use crate::world::Counts;
@@ -241,7 +241,16 @@ impl Checker {
                 lease.uid.to_string(),
                 key.to_string(),
             ];
-            if let Some(why) = self.must_stay(key, now, &lease.uid, at, nodes) {
+            // Of an attempt that was raised since: never part of what was revealed. (Who runs without a record of a reveal,
+            // because somebody opened the gate by hand, is found and adopted.)
+            let last = self.pods.get(&lease.uid).or(self.gone.get(&lease.uid));
+            let void = last.is_some_and(|seen| {
+                let revealed = record_of(seen).map(|record| record.attempt);
+                revealed
+                    .or(seen.view.attempt)
+                    .is_some_and(|attempt| attempt > lease.attempt)
+            });
+            if !void && let Some(why) = self.must_stay(key, now, &lease.uid, at, nodes) {
                 let what = format!("{key} drops {} ({}), but {why}", lease.name, lease.uid);
                 return Err(Violation {
                     rule: "4: a lease goes without evidence",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sluice::api::names;
-use sluice::ledger::{Ask, Granted, Mode, PoolKey, PoolStatus, ReleasePolicy, Token};
+use sluice::ledger::{Ask, Granted, Mode, PoolKey, PoolObject, PoolStatus, ReleasePolicy, Token};
 
 use super::{Checker, Violation, is_revealed, record_of};
 use crate::server::{Entry, Seen, Writer};
@@ -21,7 +21,9 @@ impl Checker {
     ) -> Result<(), Violation> {
         let Some(now) = now else {
             if let Some(before) = before {
-                self.pods.remove(&before.pod.uid);
+                if let Some(last) = self.pods.remove(&before.pod.uid) {
+                    self.gone.insert(before.pod.uid.clone(), last);
+                }
                 self.ended.entry(before.pod.uid.clone()).or_insert(entry.at);
             }
             return Ok(());
@@ -151,7 +153,12 @@ impl Checker {
                 (Some(_), Some(worker)) => mention.pool.child(&worker.as_str().into()),
                 _ => mention.pool.clone(),
             };
-            let pool = self.pools.get(&place);
+            // One of a former family is no derived limit of this one: it is on its way out.
+            let uid = self.pools.get(&mention.pool).map(|pool| &pool.uid);
+            let stale = |pool: &&Arc<PoolObject>| {
+                place != mention.pool && pool.owner.as_ref().map(|owner| &owner.uid) != uid
+            };
+            let pool = self.pools.get(&place).filter(|pool| !stale(pool));
             let status = pool.and_then(|pool| pool.status.read());
             let counted = status.is_some_and(|status| {
                 status
