@@ -16,7 +16,7 @@ use crate::world::{SECOND, World};
 type Run = fn(&mut World) -> Result<(), Violation>;
 
 /// All of them, by name.
-pub const ALL: [(&str, Run); 4] = [
+pub const ALL: [(&str, Run); 6] = [
     (
         "a large request is granted although small ones keep coming",
         large_among_small,
@@ -27,12 +27,26 @@ pub const ALL: [(&str, Run); 4] = [
         "a family has no more derived limits than maxWorkers",
         workers,
     ),
+    (
+        "who came past admission while a limit was fenced is counted",
+        past_admission,
+    ),
+    (
+        "everybody who waits to hear that a limit is absent hears it",
+        absent,
+    ),
 ];
+
+/// How often each is run, with other latencies each time.
+const TIMES: u64 = 12;
 
 /// Runs one.
 pub fn run(which: Run) -> Result<(), Violation> {
-    let mut world = World::new(Plan::quiet());
-    which(&mut world)
+    for time in 0..TIMES {
+        let mut world = World::new(Plan::quiet(time));
+        which(&mut world)?;
+    }
+    Ok(())
 }
 
 fn pod(name: &str, slots: &str, priority: i32) -> Pod {
@@ -139,6 +153,54 @@ fn workers(world: &mut World) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+/// The controller finds and labels them while the limits of a new cluster are being fenced.
+fn past_admission(world: &mut World) -> Result<(), Violation> {
+    let mut uids = Vec::new();
+    for (number, slots) in ["db", "net", "strict", "gpu"].into_iter().enumerate() {
+        uids.extend(
+            world
+                .server
+                .create_pod(pod(&format!("past-{number}"), slots, 0), true),
+        );
+    }
+    wait(world, 8)?;
+    for uid in uids {
+        let runs = world
+            .server
+            .pod(&uid)
+            .is_some_and(|seen| !seen.pod.phase.is_terminal());
+        let entries = |pool: &sluice::ledger::PoolObject| {
+            let status = pool.status.read();
+            status.is_some_and(|status| status.entries().any(|lease| lease.uid == uid))
+        };
+        if runs && !world.server.pools().any(|pool| entries(pool)) {
+            return wrong(format!("{uid} runs, and nobody counts it"));
+        }
+    }
+    Ok(())
+}
+
+/// Nobody made `nothing`.
+fn absent(world: &mut World) -> Result<(), Violation> {
+    wait(world, 5)?;
+    let mut uids = Vec::new();
+    for number in 0..6 {
+        let mut pod = pod(&format!("careless-{number}"), "nothing", 0);
+        pod.annotations
+            .insert(names::IF_MISSING.to_owned(), "Ignore".to_owned());
+        uids.extend(world.server.create_pod(pod, false));
+        let end = world.now().saturating_add(SECOND / 80);
+        while world.now() < end {
+            world.step()?;
+        }
+    }
+    wait(world, 20)?;
+    match uids.iter().find(|uid| world.server.is_gated(uid)) {
+        Some(uid) => wrong(format!("{uid} waits for ever")),
+        None => Ok(()),
+    }
 }
 
 /// `db` has one slot.

@@ -18,6 +18,8 @@ const SEEDS: u64 = 2_000;
 const REPEATED: u64 = 50;
 /// Faults that the average seed of the slice has at least.
 const FAULTS: u64 = 20;
+/// Variants that nothing catches yet: holes in the checks, to be closed. One that is caught leaves this list.
+const UNCAUGHT: [Mutant; 2] = [Mutant::RevealUntestedWorker, Mutant::ReleaseOnRelist];
 /// Seeds that a variant gets whose old catch no longer works.
 const HUNT: u64 = 300;
 

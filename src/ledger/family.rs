@@ -178,9 +178,20 @@ impl Ledger {
                     return;
                 };
                 let older = owner.generation > family.generation;
+                if older && pool.doubted != Some(seen.version) {
+                    // A family whose change we have not seen, or one whose past was restored: a live read tells.
+                    pool.doubted = Some(seen.version);
+                    if let Some((parent, _)) = child.parent()
+                        && let Some(parent_pool) = self.pools.get_mut(&parent)
+                    {
+                        parent_pool.must_read = true;
+                        self.write_pools.insert(parent);
+                    }
+                    return;
+                }
                 let same =
                     owner.generation == family.generation && seen.spec.read() == Some(&derived);
-                if older || same || seen.deleting {
+                if same || seen.deleting {
                     return;
                 }
                 ChildWrite::Update {

@@ -59,6 +59,9 @@ pub(super) struct Pool {
     pub(super) child_write: bool,
     /// A live read has shown that no object serves the key, and nothing was shown since.
     pub(super) absent: bool,
+    /// The version of a derived limit that shows a later generation of its family than the family has itself, once the
+    /// family is read live for that.
+    pub(super) doubted: Option<Version>,
     /// No writes before then.
     pub(super) hold_until: Tick,
     /// Writes refused in a row.
@@ -171,6 +174,7 @@ impl Default for Pool {
             deleting_uid: None,
             child_write: false,
             absent: false,
+            doubted: None,
             hold_until: Tick(0),
             refusals: 0,
             idle_conflicts: 0,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sluice::api::names;
-use sluice::ledger::{Ask, Granted, Mode, PoolKey, PoolObject, PoolStatus, ReleasePolicy, Token};
+use sluice::ledger::{Ask, Granted, Mode, PoolKey, PoolStatus, ReleasePolicy, Token};
 
 use super::{Checker, Violation, is_revealed, record_of};
 use crate::server::{Entry, Seen, Writer};
@@ -153,12 +153,16 @@ impl Checker {
                 (Some(_), Some(worker)) => mention.pool.child(&worker.as_str().into()),
                 _ => mention.pool.clone(),
             };
+            if family.is_some() && worker.is_none() {
+                // Who has no worker waits, unless the family was absent and to be ignored when it was decided.
+                let ignored = wants.ignore_missing && self.deleted.contains(&place);
+                return (!ignored).then_some(place);
+            }
+            let pool = self.pools.get(&place);
             // One of a former family is no derived limit of this one: it is on its way out.
             let uid = self.pools.get(&mention.pool).map(|pool| &pool.uid);
-            let stale = |pool: &&Arc<PoolObject>| {
-                place != mention.pool && pool.owner.as_ref().map(|owner| &owner.uid) != uid
-            };
-            let pool = self.pools.get(&place).filter(|pool| !stale(pool));
+            let stale = place != mention.pool
+                && pool.is_some_and(|pool| pool.owner.as_ref().map(|owner| &owner.uid) != uid);
             let status = pool.and_then(|pool| pool.status.read());
             let counted = status.is_some_and(|status| {
                 status
@@ -172,7 +176,7 @@ impl Checker {
             // What came, went or was opened after the decision fences before it grants.
             let unfenced = status.is_some_and(|status| !status.fenced);
             let went = pool.is_none() && (wants.ignore_missing || self.deleted.contains(&place));
-            (!(counted || open || unfenced || went)).then_some(place)
+            (!(counted || open || unfenced || went || stale)).then_some(place)
         })
     }
 

@@ -319,11 +319,11 @@ impl World {
     }
 
     fn edit_labels(&mut self) {
-        if !self.server.setup.raises {
-            // The same hole: a label that is changed and changed back.
-            return;
-        }
-        let worker = format!("w{}", 1 + self.dice.roll(3));
+        // The same hole: without the policy, a worker that was there before must not come back.
+        let worker = match self.server.setup.raises {
+            true => format!("w{}", 1 + self.dice.roll(3)),
+            false => format!("w{}", 10 + self.events),
+        };
         if let Some(uid) = self.some_pod(|pod| pod.asks()) {
             self.server.person_writes(&uid, |pod| {
                 pod.labels.insert(names::WORKER.to_owned(), worker);

@@ -64,13 +64,15 @@ impl Plan {
     }
 
     /// A cluster in which nothing happens by itself.
-    pub fn quiet() -> Self {
+    pub fn quiet(seed: u64) -> Self {
         Self {
+            latency_max_us: 50_000,
+            lag_max_us: 50_000,
             people_every_ms: 0,
             controllers: 1,
             scoped: false,
             elects: false,
-            ..Self::calm(0)
+            ..Self::calm(seed)
         }
     }
 
