@@ -11,7 +11,9 @@ COPY Cargo.toml Cargo.lock README.md ./
 COPY src src
 COPY benches benches
 COPY examples examples
+COPY chaos chaos
 COPY models models
+COPY sim sim
 COPY testenv testenv
 # On Alpine Rust links statically against musl.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

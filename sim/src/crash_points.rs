@@ -17,7 +17,7 @@ pub const WORKLOADS: u64 = 12;
 /// Seeds of the workloads begin here.
 const FIRST_SEED: u64 = 7_000_000;
 /// Events of people and nodes in a workload.
-const EVENTS: u64 = 400;
+const EVENTS: u64 = 150;
 /// Every fate.
 const FATES: [Point; 4] = [
     Point::Before,

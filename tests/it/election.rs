@@ -17,14 +17,14 @@ const LEASE: &str = "sluice-controller";
 /// What a takeover may take beyond the lease's duration, in seconds.
 const BEYOND_LEASE_SECONDS: u64 = 3;
 /// Duration of the short leases, in seconds.
-const SHORT_SECONDS: u64 = 3;
+const SHORT_SECONDS: u64 = 8;
 
 /// Two controllers that stand for election, with short leases, a limit of one slot, `a` that holds and `b` that waits.
 async fn two(name: &str) -> World {
     let plan = World::plan(name).elects().controllers(2);
     let plan = plan.flag(&format!("--lease-duration-seconds={SHORT_SECONDS}"));
-    let plan = plan.flag("--renew-deadline-seconds=2");
-    let plan = plan.flag("--retry-period-seconds=0.5");
+    let plan = plan.flag("--renew-deadline-seconds=6");
+    let plan = plan.flag("--retry-period-seconds=1");
     let world = plan.begin().await;
     hold_and_wait(&world).await;
     world
