@@ -244,6 +244,7 @@ fn limit(slots: usize) -> PoolObject {
         }),
         owner: None,
         released: Default::default(),
+        set_aside: None,
     }
 }
 

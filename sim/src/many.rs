@@ -88,7 +88,7 @@ pub fn run_many(batch: Batch, tell: impl Fn(u64) + Sync) -> Summary {
 
 /// Everything that a batch of some thousand seeds has to reach: each fault, and each row of the recovery table. A class of
 /// faults that is no longer reached is a hole in the simulation.
-pub const MUST_BE_REACHED: [&str; 62] = [
+pub const MUST_BE_REACHED: [&str; 64] = [
     "answer: 409",
     "answer: 422",
     "answer: 429",
@@ -116,6 +116,8 @@ pub const MUST_BE_REACHED: [&str; 62] = [
     "people: deleted a pod",
     "people: deleted a running pod by force",
     "people: edited a derived limit",
+    "people: ended a quarantine",
+    "people: set a limit or lock aside",
     "people: edited a request",
     "people: forged",
     "people: re-created a limit or lock",

@@ -35,7 +35,7 @@ const fn row(
 }
 
 /// All rows.
-pub(super) const ANNOTATIONS: [AnnotationDoc; 18] = [
+pub(super) const ANNOTATIONS: [AnnotationDoc; 19] = [
     row(
         names::SLOTS,
         "annotation",
@@ -147,6 +147,13 @@ pub(super) const ANNOTATIONS: [AnnotationDoc; 18] = [
         "operator",
         "UIDs of holders, separated by commas",
         "frees that holder's lease without proof that it ended",
+    ),
+    row(
+        names::QUARANTINE,
+        "annotation on a limit or lock",
+        "operator",
+        "why, for people; the first 200 characters are shown",
+        "nothing is granted while it is there (a family's covers its derived limits); once it is gone, whoever runs is counted before anything is granted",
     ),
     row(
         names::PARENT_GENERATION,

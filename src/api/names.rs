@@ -59,6 +59,9 @@ pub const FINALIZER: &str = "sluice.dev/confirm-end";
 
 /// Annotation, written by operators: UIDs of holders, separated by commas, whose leases are to be freed without proof.
 pub const RELEASE: &str = "sluice.dev/release";
+/// Annotation, written by operators: nothing is granted while it is there, and whoever runs is counted anew after; its
+/// value says why, for people.
+pub const QUARANTINE: &str = "sluice.dev/quarantine";
 /// Annotation, written by the controller on a worker's limit: generation of the family it was made from.
 pub const PARENT_GENERATION: &str = "sluice.dev/parent-generation";
 
@@ -92,6 +95,7 @@ mod tests {
             LOCK_TOKENS,
             FINALIZER,
             RELEASE,
+            QUARANTINE,
             PARENT_GENERATION,
             REPORTER,
         ];

@@ -3,6 +3,7 @@
 
 mod controller;
 mod generate;
+mod quarantine;
 mod ungate_all;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +20,8 @@ struct Arguments {
 enum Subcommands {
     /// Runs the controller.
     Controller(controller::Arguments),
+    /// Sets limits and locks aside, so that they grant nothing, and ends that.
+    Quarantine(quarantine::Arguments),
     /// Removes Sluice's gate and finalizer from every pod that has them: before an uninstall.
     UngateAll(ungate_all::Arguments),
     /// Writes the CRDs to a folder.
@@ -73,6 +76,7 @@ pub enum CliError {
 pub async fn main() -> Result<(), CliError> {
     match Arguments::parse().command {
         Subcommands::Controller(arguments) => controller::run(arguments).await,
+        Subcommands::Quarantine(arguments) => quarantine::run(arguments).await,
         Subcommands::UngateAll(arguments) => ungate_all::run(arguments).await,
         Subcommands::Crds(arguments) => generate::crds(&arguments),
         Subcommands::ApiReference(arguments) => generate::reference(&arguments),

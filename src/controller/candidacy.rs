@@ -8,15 +8,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::config::Election;
+use super::events::EventLane;
 use super::kube_transport::Shared;
-use super::transport::{Address, Failure, Kind};
+use super::transport::{Address, Failure, Kind, NewEvent, Regarding};
 use crate::election::{
     Ballot, LeaseFailure, LeaseNews, LeaseObject, LeaseStore, Loss, MandateSeen, Record, stand,
 };
+use crate::ledger::Name;
 
 /// One Lease, through the transport.
 struct Store {
@@ -82,11 +85,7 @@ impl Candidacy {
     ) -> Self {
         let store = Store {
             transport: Arc::clone(transport),
-            at: Address {
-                kind: Kind::Lease,
-                namespace: Some(election.namespace.as_str().into()),
-                name: election.name.as_str().into(),
-            },
+            at: address(election),
         };
         let (mandate, seen) = watch::channel(None);
         let (leave, leaving) = watch::channel(false);
@@ -120,6 +119,52 @@ impl Candidacy {
     pub(super) async fn leave(&mut self) {
         self.leave.send_replace(true);
         self.ended().await;
+    }
+}
+
+/// Says by an event on the Lease who leads from now on, and in which term: at each beginning, and when a term was
+/// raised because the Lease was deleted or a status showed a later one.
+pub(super) async fn announce(
+    transport: Shared,
+    at: Address,
+    process: Name,
+    mut mandate: MandateSeen,
+    lane: EventLane,
+) {
+    let mut told = None;
+    loop {
+        mandate.changed().await;
+        let epoch = mandate.epoch();
+        if epoch.is_none() || epoch == told {
+            continue;
+        }
+        let raised = told.is_some();
+        told = epoch;
+        let (Some(epoch), Ok(Some(lease))) = (epoch, transport.get_lease(&at).await) else {
+            continue;
+        };
+        let uid = lease.rest.pointer("/metadata/uid").and_then(Value::as_str);
+        let (reason, how) = if raised {
+            ("TermRaised", "goes on leading")
+        } else {
+            ("LeaderElected", "leads")
+        };
+        lane.offer_new(NewEvent {
+            namespace: at.namespace.clone().unwrap_or_else(|| "".into()),
+            regarding: Regarding::Lease(at.name.clone(), uid.unwrap_or_default().into()),
+            warning: false,
+            reason,
+            note: format!("controller {process} {how} in term {epoch}"),
+        });
+    }
+}
+
+/// The Lease of an election.
+pub(super) fn address(election: &Election) -> Address {
+    Address {
+        kind: Kind::Lease,
+        namespace: Some(election.namespace.as_str().into()),
+        name: election.name.as_str().into(),
     }
 }
 

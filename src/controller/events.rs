@@ -44,6 +44,11 @@ impl EventLane {
             reason: event.reason,
             note: event.note.clone(),
         };
+        self.offer_new(event);
+    }
+
+    /// Puts an event of the shell's own into the lane if there is room.
+    pub(super) fn offer_new(&self, event: NewEvent) {
         if self.waiting.try_send(event).is_err() {
             self.metrics.dropped_event();
         }

@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::config::RELIST_EVERY;
 use super::kube_transport::Shared;
+use super::metrics::Metrics;
 use super::transport::{Kind, Object, Watched};
 use crate::ledger::{Command, Name, PoolKind, PoolObject, Uid};
 
@@ -25,7 +26,13 @@ pub(super) enum News {
 
 /// Watches one kind in one namespace, or in all, until nobody listens. Begins anew with a list from time to time: an event
 /// that was lost on the way (watch caches have lost some) is found then.
-pub(super) async fn watch(transport: Shared, kind: Kind, scope: Option<Name>, news: Sender<News>) {
+pub(super) async fn watch(
+    transport: Shared,
+    kind: Kind,
+    scope: Option<Name>,
+    news: Sender<News>,
+    metrics: Metrics,
+) {
     let mut first = true;
     while !news.is_closed() {
         let relist_at = Instant::now() + RELIST_EVERY;
@@ -55,6 +62,7 @@ pub(super) async fn watch(transport: Shared, kind: Kind, scope: Option<Name>, ne
                 Watched::Seen(object) => seen(object).into_iter().collect(),
                 Watched::Gone(object) => gone(object).into_iter().collect(),
                 Watched::Broken(why) => {
+                    metrics.watch_failed(kind.word());
                     warn!(?kind, %why, "a watch met something it cannot use, and goes on");
                     continue;
                 }

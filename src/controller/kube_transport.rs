@@ -236,7 +236,7 @@ impl Transport for KubeTransport {
         let json = "application/json";
         let answer = match write {
             ChildWrite::Create { pool, family, spec } => {
-                let manifest = translate::child_manifest(pool, family, spec, None);
+                let manifest = translate::child_manifest(pool, family, spec);
                 let collection = path(&at);
                 let collection = collection
                     .rsplit_once('/')
@@ -245,16 +245,15 @@ impl Transport for KubeTransport {
                     .await?
             }
             ChildWrite::Update {
-                pool,
                 uid,
                 version,
                 family,
                 spec,
+                ..
             } => {
-                let existing = Some((uid, version.0.to_string()));
-                let manifest = translate::child_manifest(pool, family, spec, existing);
-                self.call(http::Method::PUT, &path(&at), json, Some(&manifest))
-                    .await?
+                let operations = translate::child_patch(uid, *version, family, spec);
+                let written = self.patch(&at, Part::Main, &operations).await?;
+                return Ok(Some(written));
             }
             ChildWrite::Delete { uid, version, .. } => {
                 let options = json!({

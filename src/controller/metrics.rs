@@ -45,6 +45,7 @@ struct Inner {
     capacity: Family<PoolLabels, Gauge>,
     in_use: Family<PoolLabels, Gauge>,
     waiting: Family<PoolLabels, Gauge>,
+    quarantined: Family<PoolLabels, Gauge>,
     requests: Gauge,
     leader: Gauge,
     epoch: Gauge,
@@ -61,6 +62,10 @@ struct Inner {
     events_dropped: Counter,
     beyond_bound: Counter,
     tokens_disbelieved: Counter,
+    fences: Counter,
+    pasts_restored: Counter,
+    gone_while_held: Counter,
+    watch_errors: Family<KindLabel, Counter>,
     writes: Family<WriteLabels, Counter>,
 }
 
@@ -72,6 +77,7 @@ impl Metrics {
             capacity: Family::default(),
             in_use: Family::default(),
             waiting: Family::default(),
+            quarantined: Family::default(),
             requests: Gauge::default(),
             leader: Gauge::default(),
             epoch: Gauge::default(),
@@ -90,6 +96,10 @@ impl Metrics {
             events_dropped: Counter::default(),
             beyond_bound: Counter::default(),
             tokens_disbelieved: Counter::default(),
+            fences: Counter::default(),
+            pasts_restored: Counter::default(),
+            gone_while_held: Counter::default(),
+            watch_errors: Family::default(),
             writes: Family::default(),
         };
         inner.register();
@@ -118,6 +128,11 @@ impl Metrics {
             .writes
             .get_or_create(&WriteLabels { kind, outcome })
             .inc();
+    }
+
+    /// A watch broke off, or met something it cannot use.
+    pub(super) fn watch_failed(&self, kind: &'static str) {
+        self.0.watch_errors.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// An event found its lane full.
@@ -175,6 +190,17 @@ impl Metrics {
             stats.requests_beyond_bound,
             last.requests_beyond_bound,
         );
+        add(&inner.fences, stats.fences, last.fences);
+        add(
+            &inner.pasts_restored,
+            stats.pasts_restored,
+            last.pasts_restored,
+        );
+        add(
+            &inner.gone_while_held,
+            stats.gone_while_held,
+            last.gone_while_held,
+        );
         add(
             &inner.tokens_disbelieved,
             stats.tokens_disbelieved,
@@ -207,6 +233,7 @@ impl Inner {
         self.capacity.clear();
         self.in_use.clear();
         self.waiting.clear();
+        self.quarantined.clear();
         // A follower's would be counted twice beside the leader's.
         let pools = ledger.leads().then(|| ledger.pools());
         for pool in pools.into_iter().flatten() {
@@ -224,6 +251,9 @@ impl Inner {
                     .set(number(pool.capacity));
             }
             self.in_use.get_or_create(&labels).set(number(pool.in_use));
+            self.quarantined
+                .get_or_create(&labels)
+                .set(i64::from(pool.quarantined));
             self.waiting
                 .get_or_create(&labels)
                 .set(i64::try_from(pool.waiting).unwrap_or(i64::MAX));
@@ -242,6 +272,11 @@ impl Inner {
             "waiting",
             "Requests that wait for a limit or lock",
             self.waiting.clone(),
+        );
+        registry.register(
+            "quarantined",
+            "1 while a limit or lock grants nothing because it is set aside or cannot be understood",
+            self.quarantined.clone(),
         );
         registry.register(
             "requests",
@@ -314,6 +349,26 @@ impl Inner {
             "tokens_disbelieved",
             "Token evidence too far ahead of the server's clock",
             self.tokens_disbelieved.clone(),
+        );
+        registry.register(
+            "fences",
+            "Limits and locks that began to grant after everybody who runs was counted",
+            self.fences.clone(),
+        );
+        registry.register(
+            "pasts_restored",
+            "Limits, locks and requests whose past a backup brought back",
+            self.pasts_restored.clone(),
+        );
+        registry.register(
+            "gone_while_held",
+            "Limits and locks that were deleted while somebody held them",
+            self.gone_while_held.clone(),
+        );
+        registry.register(
+            "watch_errors",
+            "Watches that broke off or met something they cannot use, by kind",
+            self.watch_errors.clone(),
         );
         registry.register(
             "api_writes",

@@ -81,7 +81,7 @@ pub async fn run(
         serve(&mut tasks, what, address, &answers).await?;
     }
     let (sender, news) = mpsc::channel(INBOX_MAX);
-    let lists_missing = start_intake(&mut tasks, &transport, &scopes, &sender);
+    let lists_missing = start_intake(&mut tasks, &transport, &scopes, &sender, &metrics);
     let (lane, waiting_events) = events::lane(metrics.clone());
     tasks.spawn(events::send(
         Arc::clone(&transport),
@@ -89,6 +89,15 @@ pub async fn run(
         metrics.clone(),
     ));
     let mandate = candidacy.as_ref().map(|it| it.mandate.clone());
+    if let (Some(election), Some(mandate)) = (&config.election, &mandate) {
+        tasks.spawn(candidacy::announce(
+            Arc::clone(&transport),
+            candidacy::address(election),
+            process.as_str().into(),
+            mandate.clone(),
+            lane.clone(),
+        ));
+    }
     tasks.spawn(sweep::sweep(
         Arc::clone(&transport),
         scopes.clone(),
@@ -220,6 +229,7 @@ fn start_intake(
     transport: &Shared,
     scopes: &[Option<Name>],
     news: &mpsc::Sender<News>,
+    metrics: &Metrics,
 ) -> usize {
     let mut watches: Vec<(Kind, Option<Name>)> = Vec::new();
     for scope in scopes {
@@ -238,6 +248,7 @@ fn start_intake(
             kind,
             scope,
             news.clone(),
+            metrics.clone(),
         ));
     }
     count

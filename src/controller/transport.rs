@@ -34,6 +34,21 @@ pub enum Kind {
     Lease,
 }
 
+impl Kind {
+    /// Its word in metrics.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::Lock => "lock",
+            Self::Pod => "pod",
+            Self::Namespace => "namespace",
+            Self::Node => "node",
+            Self::PolicyBinding => "policybinding",
+            Self::Lease => "lease",
+        }
+    }
+}
+
 /// Where an object is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Address {
@@ -156,6 +171,8 @@ pub enum Regarding {
     Pod(Name, Uid),
     /// A limit or lock.
     Pool(PoolKey, Uid),
+    /// The Lease of the election.
+    Lease(Name, Uid),
 }
 
 /// The API server, as far as the controller needs it. Each call is one request, never repeated.

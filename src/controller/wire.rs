@@ -38,6 +38,7 @@ pub(super) fn event_manifest(event: &NewEvent, micros: u64) -> Value {
             PoolKind::Limit => ("ConcurrencyLimit", names::API_VERSION, &key.name, uid),
             PoolKind::Lock => ("Lock", names::API_VERSION, &key.name, uid),
         },
+        Regarding::Lease(name, uid) => ("Lease", "coordination.k8s.io/v1", name, uid),
     };
     let time = k8s_openapi::jiff::Timestamp::from_microsecond(i64::try_from(micros).unwrap_or(0))
         .unwrap_or(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);

@@ -118,7 +118,7 @@ impl Cause {
             Self::NotFenced(pool) => {
                 format!("{pool} is new; its running holders are being counted")
             }
-            Self::Quarantined(pool) => format!("{pool} cannot be used; see its conditions"),
+            Self::Quarantined(pool) => format!("{pool} is in quarantine; its conditions say why"),
             Self::LeasesFull(pool) => {
                 format!("{pool} has as many holders as one object can record; split the limit")
             }

@@ -322,6 +322,8 @@ impl Ledger {
                 next.open = true;
                 next.fenced = false;
             }
+            // Whoever leads when it is no longer set aside finds that it has to be fenced.
+            Purpose::Plain if pool.set_aside().is_some() => next.fenced = false,
             Purpose::Plain => {}
             Purpose::Floor => {
                 next.fenced = false;

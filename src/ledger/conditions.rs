@@ -68,7 +68,7 @@ impl Ledger {
             message.into(),
         );
         let (held_back, reason, message) = match (pool.quarantine(), &pool.refusal) {
-            (Some(why), _) => (true, "NotUnderstood", why),
+            (Some(why), _) => (true, why.reason(), why.message()),
             (None, Some(why)) if pool.refusals >= 2 => (true, "WritesRefused", Arc::clone(why)),
             (None, _) => (
                 false,
@@ -105,8 +105,14 @@ impl Ledger {
     }
 
     fn readiness(&self, pool: &Pool, next: &PoolStatus) -> (bool, &'static str, Arc<str>) {
-        let Some(spec) = pool.spec() else {
-            return (false, "SpecInvalid", pool.quarantine().unwrap_or_default());
+        let quarantine = pool.quarantine();
+        let spec = match (pool.spec(), quarantine) {
+            (None, why) => {
+                let why = why.map(|why| why.message()).unwrap_or_default();
+                return (false, "SpecInvalid", why);
+            }
+            (Some(_), Some(why)) => return (false, "Quarantined", why.message()),
+            (Some(spec), None) => spec,
         };
         if pool.seen.as_ref().is_some_and(|seen| seen.deleting) {
             return (

@@ -37,6 +37,8 @@ pub struct PoolSummary {
     pub waiting: usize,
     /// It grants.
     pub fenced: bool,
+    /// It grants nothing until somebody puts it right, or ends what was begun by hand.
+    pub quarantined: bool,
 }
 
 impl Ledger {
@@ -51,6 +53,7 @@ impl Ledger {
                 in_use: status.map_or(0, |status| status.units()),
                 waiting: self.queues.waiting(key),
                 fenced: status.is_some_and(|status| status.fenced),
+                quarantined: pool.quarantine().is_some(),
             })
         })
     }

@@ -30,7 +30,7 @@ impl Ledger {
         let Some(spec) = pool.spec() else {
             return Purpose::Plain;
         };
-        if spec.mode == Mode::Disabled || spec.family.is_some() {
+        if spec.mode == Mode::Disabled || spec.family.is_some() || pool.set_aside().is_some() {
             return Purpose::Plain;
         }
         match &pool.fence {

@@ -64,6 +64,7 @@ mod observe;
 mod outcome;
 mod pass;
 mod pool;
+mod quarantine;
 mod queue;
 mod release;
 mod request;

@@ -253,18 +253,28 @@ impl Ledger {
         }
     }
 
-    /// A pool that cannot be used as it stands: its status may not be writable, so an event says it.
-    pub(super) fn tell_quarantine(&mut self, key: &PoolKey) {
-        let Some(why) = self.pools.get(key).and_then(super::pool::Pool::quarantine) else {
-            return;
-        };
+    /// A pool went under those who hold it.
+    pub(super) fn tell_gone_while_held(&mut self, key: &PoolKey) {
         let Some(about) = self.pool_about(key) else {
             return;
         };
-        self.tell(about, true, "Quarantined", || {
-            format!(
-                "{why}; nothing is granted here until that is put right, all other limits go on"
-            )
+        let held = self.pools.get(key).map_or(0, |pool| pool.entries.len());
+        if held == 0 || !self.leads() {
+            return;
+        }
+        self.stats.gone_while_held = self.stats.gone_while_held.saturating_add(1);
+        self.tell(about, true, "GoneWhileHeld", || {
+            format!("it was deleted while {held} held it; they run on, and whoever waits goes on waiting. Created again under its name it counts them before it grants anything")
+        });
+    }
+
+    /// The server shows an older past of a pool.
+    pub(super) fn tell_restored(&mut self, key: &PoolKey) {
+        let Some(about) = self.pool_about(key) else {
+            return;
+        };
+        self.tell(about, true, "PastRestored", || {
+            "the server shows an older version of it than it had acknowledged: a backup was restored. Whoever runs is counted anew before anything is granted".to_owned()
         });
     }
 

@@ -50,6 +50,9 @@ pub struct PoolObject {
     pub owner: Option<Owner>,
     /// Holders whose leases an operator released by annotation.
     pub released: BTreeSet<Uid>,
+    /// What an operator wrote who set it aside by annotation: nothing is granted meanwhile, and whoever runs is counted
+    /// anew after.
+    pub set_aside: Option<Arc<str>>,
 }
 
 /// The owner reference of a derived limit.

@@ -45,14 +45,19 @@ impl Ledger {
             self.begin_incarnation(&key);
         }
         self.index_entries(&key, &object);
+        let family_set_aside = self.family_set_aside(&object);
         let Some(pool) = self.pools.get_mut(&key) else {
             return;
         };
+        let was_set_aside = pool.seen.as_ref().and_then(|seen| seen.set_aside.clone());
+        let passes_on = was_set_aside != object.set_aside;
+        pool.family_set_aside = family_set_aside;
         let news = pool.seen.as_ref().is_none_or(|seen| {
             seen.generation != object.generation
                 || seen.deleting != object.deleting
                 || seen.released != object.released
                 || seen.spec != object.spec
+                || seen.set_aside != object.set_aside
         });
         let was_quarantined = pool.quarantine().is_some();
         let was_fenced = pool.status().is_some_and(|status| status.fenced);
@@ -88,8 +93,11 @@ impl Ledger {
         }
         pool.recount();
         let is_quarantined = pool.quarantine().is_some();
-        if is_quarantined && !was_quarantined {
+        if is_quarantined != was_quarantined {
             self.tell_quarantine(&key);
+        }
+        if passes_on {
+            self.pass_on_quarantine(&key);
         }
         if shape_changed {
             self.unresolve_namers(&key);
@@ -228,6 +236,11 @@ impl Ledger {
 
     /// No object serves the key any more.
     pub(super) fn drop_pool(&mut self, key: &PoolKey, former: Option<Former>) {
+        self.tell_gone_while_held(key);
+        self.forget_incarnation(key, former);
+    }
+
+    fn forget_incarnation(&mut self, key: &PoolKey, former: Option<Former>) {
         // Nothing served it before: whoever waits to hear that still does.
         let forgets = mutant::is(Mutant::WitnessForgotten);
         let absent = |pool: &super::pool::Pool| pool.seen.is_none();
@@ -238,7 +251,10 @@ impl Ledger {
         let Some(pool) = self.pools.get_mut(key) else {
             return;
         };
-        pool.seen = None;
+        let passes_on = pool
+            .seen
+            .take()
+            .is_some_and(|seen| seen.set_aside.is_some());
         // A final state in which nobody holds, of a key that nobody names, is worth no memory.
         let matters = |former: &Former| !former.entries.is_empty() || !pool.named_by.is_empty();
         pool.former = former.filter(matters);
@@ -247,6 +263,9 @@ impl Ledger {
         for uid in entries.into_keys() {
             self.forget_entry(key, &uid);
             self.dirty_requests.insert(uid);
+        }
+        if passes_on {
+            self.pass_on_quarantine(key);
         }
         self.unresolve_namers(key);
         self.touch_namers(key);
@@ -292,13 +311,19 @@ impl Ledger {
     /// says now is all there is, and whoever runs is counted anew.
     pub(super) fn pool_restored(&mut self, object: PoolObject) {
         let key = object.key.clone();
-        self.drop_pool(&key, None);
+        self.note_restore();
+        self.forget_incarnation(&key, None);
         self.pool_seen(object);
         if let Some(pool) = self.pools.get_mut(&key) {
             pool.fence = Fence::Needed;
         }
         self.touch(&key);
         self.touch_family(&key);
+        self.tell_restored(&key);
+    }
+
+    fn note_restore(&mut self) {
+        self.stats.pasts_restored = self.stats.pasts_restored.saturating_add(1);
     }
 
     pub(super) fn request_seen(&mut self, view: RequestView) {
@@ -351,6 +376,7 @@ impl Ledger {
     /// says now is all there is.
     pub(super) fn request_restored(&mut self, view: RequestView) {
         let uid = view.uid.clone();
+        self.note_restore();
         self.withdraw(&uid);
         self.unplace(&uid);
         self.fence_bumps.remove(&uid);

@@ -111,8 +111,10 @@ impl Ledger {
         if let Some(pool) = self.pools.get_mut(key) {
             pool.recount();
         }
-        if flight.purpose == Purpose::Floor {
-            self.fence_floor_done(key);
+        match flight.purpose {
+            Purpose::Plain => {}
+            Purpose::Floor => self.fence_floor_done(key),
+            Purpose::Adopt => self.stats.fences = self.stats.fences.saturating_add(1),
         }
         self.touch(key);
     }

@@ -185,6 +185,7 @@ impl Ledger {
 
     /// Reveals that rely on this pool being Disabled are still good.
     pub(super) fn serves_open(&self, pool: &Pool) -> bool {
-        pool.seen.is_some() && pool.mode() == Some(Mode::Disabled)
+        let disabled = pool.seen.is_some() && pool.mode() == Some(Mode::Disabled);
+        disabled && pool.set_aside().is_none()
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct Pool {
     pub(super) written_at: Tick,
     /// Its status shows an epoch that nobody can have reached.
     pub(super) epoch_absurd: bool,
+    /// What an operator wrote who set aside the family it is derived from.
+    pub(super) family_set_aside: Option<Arc<str>>,
     /// Since when a derived limit has had neither holders nor waiters.
     pub(super) idle_since: Option<Tick>,
     /// Events about its waiters that were held back.
@@ -182,6 +184,7 @@ impl Default for Pool {
             refusal: None,
             written_at: Tick(0),
             epoch_absurd: false,
+            family_set_aside: None,
             idle_since: None,
             events_held_back: 0,
         }
@@ -207,36 +210,6 @@ impl Pool {
             && self
                 .status()
                 .is_some_and(|status| status.schema <= STATUS_SCHEMA)
-    }
-
-    /// Why it cannot be used as it stands.
-    pub(super) fn quarantine(&self) -> Option<Arc<str>> {
-        use super::object::Part;
-        let seen = self.seen.as_ref()?;
-        if let Part::Broken(why) = &seen.spec {
-            return Some(format!("its spec cannot be used: {why}").into());
-        }
-        match &seen.status {
-            Part::Broken(why) => Some(format!("its status cannot be read: {why}").into()),
-            Part::Read(status) if status.schema > STATUS_SCHEMA => Some(
-                format!(
-                    "its status has schema {}, newer than {STATUS_SCHEMA}",
-                    status.schema
-                )
-                .into(),
-            ),
-            Part::Read(status) if self.epoch_absurd => Some(
-                format!(
-                    "status.epoch is {}, which no leader ever reached; delete it and create it anew, whoever runs is then counted again",
-                    status.epoch.0
-                )
-                .into(),
-            ),
-            Part::Read(status) if status.last_token >= Token::MAX => {
-                Some("its tokens are used up: status.lastToken has reached 2^52".into())
-            }
-            Part::Read(_) => None,
-        }
     }
 
     /// Its status says that reveals without a lease are about.

@@ -30,6 +30,7 @@ fn licence(version: u128, last_token: u64, leases: Vec<Lease>) -> PoolObject {
         }),
         owner: None,
         released: BTreeSet::new(),
+        set_aside: None,
     }
 }
 

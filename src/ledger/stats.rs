@@ -31,6 +31,12 @@ pub struct Stats {
     pub events_held_back: u64,
     /// Requests beyond the bound, left waiting.
     pub requests_beyond_bound: u64,
+    /// Fences that ended: incarnations, and those that were set aside.
+    pub fences: u64,
+    /// Limits, locks and requests whose past was restored.
+    pub pasts_restored: u64,
+    /// Limits and locks that went while somebody held them.
+    pub gone_while_held: u64,
     /// Token evidence that was too far ahead to be believed.
     pub tokens_disbelieved: u64,
     /// How long each request waited that was revealed since the last look.

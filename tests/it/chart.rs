@@ -18,7 +18,7 @@ mod rbac;
 mod release;
 mod render;
 mod served;
-mod site;
+pub(crate) mod site;
 pub(crate) mod stage;
 mod stories;
 mod ungate;

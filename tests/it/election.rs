@@ -98,6 +98,7 @@ async fn a_stopped_leader_releases_its_lease() {
         .begin()
         .await;
     hold_and_wait(&world).await;
+    world.event(LEASE, "LeaderElected").await;
     let before = lease(&world).await;
     let leader = world.leader().await;
     let stopped = Instant::now();
@@ -180,6 +181,10 @@ async fn a_deleted_lease_is_made_anew_by_its_leader() {
     world.end("a").await;
     world.granted("b").await;
     assert_eq!(term(&world).await.0, epoch(&before) + 1);
+    world.event(LEASE, "TermRaised").await;
+    let metrics = world.controllers()[leader].metrics();
+    let shown = format!("sluice_epoch {}", epoch(&before) + 1);
+    assert!(metrics.contains(&shown), "{metrics}");
     world.finish().await;
 }
 
@@ -223,7 +228,10 @@ async fn the_lease_is_client_gos() {
     let holder = spec.holder_identity.unwrap();
     let (_, leader) = term(&world).await;
     assert!(holder.ends_with(&leader), "{holder} {leader}");
-    assert_eq!(spec.lease_duration_seconds, Some(3));
+    assert_eq!(
+        spec.lease_duration_seconds,
+        i32::try_from(SHORT_SECONDS).ok()
+    );
     assert!(spec.renew_time.unwrap() >= spec.acquire_time.unwrap());
     assert_eq!(spec.lease_transitions, Some(0));
     let printed = world.kubectl(&["get", "lease", LEASE]);
@@ -251,12 +259,14 @@ async fn followers_are_ready_and_write_nothing() {
     let leader = world.leader().await;
     world.ready().await;
     let follower = 1 - leader;
-    let metrics = world.controllers()[follower].metrics();
+    let metrics = || world.controllers()[follower].metrics();
+    world
+        .eventually("the follower's cache to be warm", async || {
+            metrics().contains("sluice_requests 2")
+        })
+        .await;
+    let metrics = metrics();
     assert!(metrics.contains("sluice_leader 0"), "{metrics}");
     assert!(!metrics.contains("sluice_api_writes_total{"), "{metrics}");
-    assert!(
-        metrics.contains("sluice_requests 2"),
-        "its cache is warm: {metrics}"
-    );
     world.finish().await;
 }

@@ -7,8 +7,9 @@
 //! | [`scenarios`] | the controller, as its users drive it |
 //! | [`election`] | several controllers that take turns |
 //! | [`faults`] | the controller while everything around it fails |
+//! | [`recovery`] | what the runbook promises: restores, deleted limits and CRDs, quarantine |
 //!
-//! `scenarios`, `election` and `faults` run the real `sluice controller` as a process of its own, one for each test and only for the
+//! `scenarios`, `election`, `faults` and `recovery` run the real `sluice controller` as a process of its own, one for each test and only for the
 //! test's namespaces, through [`support`]. Each of their tests ends by `World::finish`, which re-proves the invariants
 //! from etcd's own history. Nothing waits for a time: everything waits for a condition, with a deadline.
 #![cfg(test)]
@@ -20,5 +21,6 @@ mod election;
 mod faults;
 mod policies;
 mod purity;
+mod recovery;
 mod scenarios;
 mod support;

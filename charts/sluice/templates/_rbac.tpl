@@ -3,7 +3,7 @@
 - apiGroups: [sluice.dev]
   resources: [concurrencylimits]
   # Worker limits of families are created, put right and deleted.
-  verbs: [get, list, watch, create, update, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [sluice.dev]
   resources: [locks]
   verbs: [get, list, watch]

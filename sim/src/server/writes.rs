@@ -44,6 +44,7 @@ impl Server {
             status: Part::Read(PoolStatus::default()),
             owner,
             released: Default::default(),
+            set_aside: None,
         };
         Some(self.put_pool(by, object))
     }
@@ -90,6 +91,15 @@ impl Server {
         if let Some(object) = self.state.pools.get(key) {
             let mut object = (**object).clone();
             object.released.extend(released);
+            self.put_pool(Writer::Person, object);
+        }
+    }
+
+    /// An operator sets a limit or lock aside, or ends that: the annotation `sluice.dev/quarantine`.
+    pub fn set_aside(&mut self, key: &PoolKey, said: Option<&str>) {
+        if let Some(object) = self.state.pools.get(key) {
+            let mut object = (**object).clone();
+            object.set_aside = said.map(Arc::from);
             self.put_pool(Writer::Person, object);
         }
     }

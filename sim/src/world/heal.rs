@@ -4,7 +4,7 @@
 use sluice::api::names;
 use sluice::ledger::{PoolObject, PoolStatus, ReleasePolicy, Uid};
 
-use super::people::furniture;
+use super::owners::furniture;
 use super::{SECOND, World, nodes};
 use crate::check::Violation;
 use crate::server::Writer;
@@ -105,6 +105,7 @@ impl World {
                 self.server
                     .edit_spec(Writer::Person, &key, |spec| *spec = fresh);
             }
+            self.server.set_aside(&key, None);
         }
         let uids: Vec<Uid> = self
             .server

@@ -16,6 +16,7 @@ mod heal;
 mod nemesis;
 mod network;
 pub mod nodes;
+mod owners;
 mod people;
 pub mod plan;
 mod seat;

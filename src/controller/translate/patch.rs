@@ -180,7 +180,7 @@ fn strings(names: &[Name]) -> Value {
     json!(names)
 }
 
-fn annotation_path(key: &str) -> String {
+pub(super) fn annotation_path(key: &str) -> String {
     format!("/metadata/annotations/{}", escape(key))
 }
 

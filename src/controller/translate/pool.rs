@@ -1,22 +1,25 @@
-//! From a limit or lock to the ledger's view of it, and from a derived spec to a manifest.
+//! From a limit or lock to the ledger's view of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::api::DynamicObject;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::pod::version;
 use super::status;
 use crate::api::spec::{self as api, AllowedNamespaces, FromNamespaces};
 use crate::api::{ConcurrencyLimitSpec, LockSpec, names};
 use crate::ledger::{
-    Admits, FamilyRef, FamilySpec, LOCK_UNITS, Mode, Name, Operator, Order, Owner, Part, PoolKey,
-    PoolKind, PoolObject, PoolSpec, ReleasePolicy, Requirement, Span, Uid, Units,
+    Admits, FamilySpec, LOCK_UNITS, Mode, Name, Operator, Order, Owner, Part, PoolKey, PoolKind,
+    PoolObject, PoolSpec, ReleasePolicy, Requirement, Span, Uid, Units,
 };
 
 /// Most uids that are read from the release annotation.
 const RELEASES_MAX: usize = 1_000;
+/// Most of an operator's reason for a quarantine that people are shown, in characters.
+const QUARANTINE_CHARS_MAX: usize = 200;
 
 /// Reads a limit or lock. Spec and status are read apart: one that is broken says so in its place.
 pub fn pool(kind: PoolKind, object: DynamicObject) -> PoolObject {
@@ -53,6 +56,7 @@ pub fn pool(kind: PoolKind, object: DynamicObject) -> PoolObject {
         status: part(status::read(kind, status, &namespace)),
         owner: owner(&meta),
         released: released(&meta),
+        set_aside: set_aside(&meta),
     }
 }
 
@@ -202,6 +206,17 @@ fn owner(meta: &ObjectMeta) -> Option<Owner> {
     })
 }
 
+/// What an operator wrote who set the object aside, as far as people are shown it.
+fn set_aside(meta: &ObjectMeta) -> Option<Arc<str>> {
+    let said = meta.annotations.as_ref()?.get(names::QUARANTINE)?;
+    let shown: String = said.chars().take(QUARANTINE_CHARS_MAX).collect();
+    Some(if shown.is_empty() {
+        "no reason given".into()
+    } else {
+        shown.into()
+    })
+}
+
 fn released(meta: &ObjectMeta) -> BTreeSet<Uid> {
     let annotation = meta
         .annotations
@@ -218,94 +233,6 @@ fn released(meta: &ObjectMeta) -> BTreeSet<Uid> {
         .collect()
 }
 
-/// The manifest of a derived limit; with uid and version when it replaces one that exists.
-pub fn child_manifest(
-    pool: &PoolKey,
-    family: &FamilyRef,
-    spec: &PoolSpec,
-    existing: Option<(&Uid, String)>,
-) -> Value {
-    let mut metadata = json!({
-        "name": pool.name.as_str(),
-        "namespace": pool.namespace.as_str(),
-        "annotations": {names::PARENT_GENERATION: family.generation.to_string()},
-        "ownerReferences": [{
-            "apiVersion": names::API_VERSION,
-            "kind": "ConcurrencyLimit",
-            "name": family.name.as_str(),
-            "uid": family.uid.as_str(),
-            "controller": true,
-        }],
-    });
-    if let (Some((uid, version)), Some(metadata)) = (existing, metadata.as_object_mut()) {
-        metadata.insert("uid".to_owned(), uid.as_str().into());
-        metadata.insert("resourceVersion".to_owned(), version.into());
-    }
-    json!({
-        "apiVersion": names::API_VERSION,
-        "kind": "ConcurrencyLimit",
-        "metadata": metadata,
-        "spec": spec_json(spec),
-    })
-}
-
-fn spec_json(spec: &PoolSpec) -> Value {
-    let (order, reserve_after) = match spec.order {
-        Order::Strict => ("Strict", None),
-        Order::Backfill { reserve_after } => ("Backfill", Some(reserve_after.0 / 1000)),
-    };
-    let mode = match spec.mode {
-        Mode::Active => "Active",
-        Mode::Paused => "Paused",
-        Mode::Disabled => "Disabled",
-    };
-    let mut json = json!({
-        "slots": spec.capacity,
-        "mode": mode,
-        "order": order,
-        "allowedNamespaces": admits_json(&spec.admits),
-    });
-    if let Some(fields) = json.as_object_mut() {
-        if let Some(seconds) = reserve_after {
-            fields.insert("reserveAfterSeconds".to_owned(), seconds.into());
-        }
-        let policy = match spec.release {
-            ReleasePolicy::Confirmed => "Confirmed",
-            ReleasePolicy::Presumed { settle } => {
-                fields.insert("settleSeconds".to_owned(), (settle.0 / 1000).into());
-                "Presumed"
-            }
-        };
-        fields.insert("releasePolicy".to_owned(), policy.into());
-    }
-    json
-}
-
-fn admits_json(admits: &Admits) -> Value {
-    let expression = |requirement: &Requirement| {
-        let (operator, values) = match &requirement.operator {
-            Operator::In(values) => ("In", Some(values)),
-            Operator::NotIn(values) => ("NotIn", Some(values)),
-            Operator::Exists => ("Exists", None),
-            Operator::DoesNotExist => ("DoesNotExist", None),
-        };
-        let mut json = json!({"key": requirement.label.as_str(), "operator": operator});
-        if let (Some(values), Some(fields)) = (values, json.as_object_mut()) {
-            let values: Vec<&str> = values.iter().map(Name::as_str).collect();
-            fields.insert("values".to_owned(), json!(values));
-        }
-        json
-    };
-    match admits {
-        Admits::Same => json!({"from": "Same"}),
-        Admits::All => json!({"from": "All"}),
-        Admits::Selector(requirements) => {
-            let expressions: Vec<Value> = requirements.iter().map(expression).collect();
-            json!({"from": "Selector", "selector": {"matchExpressions": expressions}})
-        }
-    }
-}
-
 /// Labels as the ledger has them.
 pub(crate) fn label_map(labels: Option<BTreeMap<String, String>>) -> BTreeMap<Name, Name> {
     labels
@@ -317,13 +244,17 @@ pub(crate) fn label_map(labels: Option<BTreeMap<String, String>>) -> BTreeMap<Na
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::super::child_manifest;
     use super::*;
+    use crate::ledger::FamilyRef;
 
     fn read(spec: Value) -> PoolObject {
         let object = serde_json::from_value(json!({
             "apiVersion": names::API_VERSION, "kind": "ConcurrencyLimit",
             "metadata": {"name": "gpu", "namespace": "ns", "uid": "u", "resourceVersion": "7", "generation": 3,
-                         "annotations": {"sluice.dev/release": "a, b"}},
+                         "annotations": {"sluice.dev/release": "a, b", "sluice.dev/quarantine": "é".repeat(300)}},
             "spec": spec,
         }))
         .unwrap();
@@ -339,6 +270,8 @@ mod tests {
         assert!(why.contains("many"), "{why}");
         assert_eq!(object.status, Part::Read(Default::default()));
         assert_eq!(object.released, ["a".into(), "b".into()].into());
+        let said = object.set_aside.unwrap();
+        assert_eq!(said.chars().count(), QUARANTINE_CHARS_MAX);
     }
 
     #[test]
@@ -361,7 +294,7 @@ mod tests {
             namespace: "ns".into(),
             name: "gpu--w".into(),
         };
-        let manifest = child_manifest(&key, &family, &spec, None);
+        let manifest = child_manifest(&key, &family, &spec);
         let child = pool(PoolKind::Limit, serde_json::from_value(manifest).unwrap());
         assert_eq!(child.spec, Part::Read(spec));
         assert_eq!(

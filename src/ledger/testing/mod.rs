@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::*;
 
+mod answers;
 mod check;
 mod lead;
+mod people;
 mod random;
 mod server;
 mod story;

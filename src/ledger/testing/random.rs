@@ -3,13 +3,13 @@
 //! A failing seed prints itself; `SLUICE_SEED=n cargo test --lib ledger::testing::random` replays it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::super::*;
 use super::check::Checker;
-use super::server::{limit, set_attempt};
+use super::people::{end_pod, kubelet_acts, operator_acts, sweep, user_acts};
+use super::server::limit;
 use super::world::World;
-use super::{limit_spec, lock, pod};
+use super::{limit_spec, lock};
 
 const STEPS: u64 = 1_500;
 
@@ -115,6 +115,7 @@ fn heal(seed: u64, world: &mut World, checker: &mut Checker) {
                 spec.mode = Mode::Active;
                 spec.capacity = slots;
             });
+            world.server.set_aside(&limit(name), false);
         } else {
             world.server.create_pool(limit(name), limit_spec(slots));
         }
@@ -215,184 +216,6 @@ fn run_out(seed: u64, world: &mut World, checker: &mut Checker) {
     }
 }
 
-/// Where proof is asked for and a pod went while nobody looked, an operator has to say that it ended.
-fn operator_acts(world: &mut World) {
-    let Some(mut object) = world.server.pools.get(&limit("proof")).cloned() else {
-        return;
-    };
-    let entries: Vec<Uid> = object
-        .status
-        .read()
-        .into_iter()
-        .flat_map(PoolStatus::entries)
-        .map(|it| it.uid.clone())
-        .collect();
-    object.released.extend(
-        entries
-            .into_iter()
-            .filter(|uid| !world.server.pods.contains_key(uid)),
-    );
-    world.server.put_pool(object);
-}
-
-fn end_pod(world: &mut World, mut view: RequestView) {
-    if view.progress.phase == PodPhase::Terminal {
-        return;
-    }
-    view.node.get_or_insert("node-1".into());
-    view.progress = Progress {
-        phase: PodPhase::Terminal,
-        containers: Containers::AllTerminated,
-        by_pod_gc: false,
-    };
-    world.server.put_pod(view);
-}
-
-fn kubelet_acts(world: &mut World) {
-    let running: Vec<RequestView> = world
-        .server
-        .pods
-        .values()
-        .filter(|pod| pod.is_revealed() && pod.progress.phase == PodPhase::Live)
-        .cloned()
-        .collect();
-    if running.is_empty() {
-        return;
-    }
-    let at = world.dice.roll(running.len() as u64) as usize;
-    let Some(mut view) = running.into_iter().nth(at) else {
-        return;
-    };
-    if view.node.is_none() {
-        view.node = Some("node-1".into());
-        view.progress.containers = Containers::SomeNotTerminated;
-        world.server.put_pod(view);
-    } else if world.dice.one_in(3) {
-        end_pod(world, view);
-    }
-}
-
-fn user_acts(world: &mut World, pods: &mut u64) {
-    let gated: Vec<RequestView> = world
-        .server
-        .pods
-        .values()
-        .filter(|pod| !pod.is_revealed())
-        .cloned()
-        .collect();
-    let pick = world.dice.roll(gated.len().max(1) as u64) as usize;
-    let chosen = gated.into_iter().nth(pick);
-    let names = ["gpu", "db", "net"];
-    let pool = limit(names[world.dice.roll(3) as usize]);
-    match (world.dice.roll(22), chosen) {
-        (0..=9, _) => create_pod(world, pods),
-        (10, Some(view)) => {
-            world.server.delete_pod(&view.uid);
-        }
-        (11 | 12, Some(view)) => edit(world, view),
-        (13, _) => {
-            let slots = 1 + world.dice.roll(4);
-            world.server.edit_spec(&pool, |spec| spec.capacity = slots);
-        }
-        (14, _) => {
-            let mode = [Mode::Active, Mode::Active, Mode::Paused, Mode::Disabled];
-            let mode = mode[world.dice.roll(4) as usize];
-            world.server.edit_spec(&pool, |spec| spec.mode = mode);
-        }
-        (15, _) => {
-            world.server.delete_pool(&pool);
-        }
-        (16 | 17, _) => {
-            for name in names {
-                if !world.server.pools.contains_key(&limit(name)) {
-                    world.server.create_pool(limit(name), limit_spec(2));
-                }
-            }
-        }
-        (18, _) if world.dice.one_in(2) => sweep(world),
-        (18, _) => unlabel(world),
-        (19, Some(mut view)) => {
-            // The admission policy raises the attempt at an edit.
-            edit(world, view.clone());
-            if let Some(now) = world.server.pods.get(&view.uid).cloned() {
-                view = now;
-            }
-            if let Some(next) = view.attempt.and_then(Attempt::next) {
-                set_attempt(&mut view, next);
-                world.server.put_pod(view);
-            }
-        }
-        (20, _) => force_delete(world),
-        _ => touch_pool(world, &pool),
-    }
-}
-
-fn create_pod(world: &mut World, pods: &mut u64) {
-    *pods += 1;
-    let asks = [
-        "gpu=1",
-        "gpu=2",
-        "db=1",
-        "gpu=1,db=1",
-        "net=3",
-        "db=1,net=1",
-        "net=1",
-        "fam=1",
-        "fam=1,gpu=1",
-        "proof=1",
-        "proof=1,db=1",
-        "strict=1",
-        "strict=2,gpu=1",
-    ];
-    let slots = asks[world.dice.roll(asks.len() as u64) as usize];
-    let mut view = pod(&format!("pod-{pods}"), slots);
-    view.arrival = world.server.clock;
-    view.priority = world.dice.roll(3) as i32;
-    let worker = ["w1", "w2", "w3"][world.dice.roll(3) as usize];
-    view.labels = Arc::new([("worker".into(), worker.into())].into());
-    if let Ask::Wants(wants) = &mut view.ask {
-        if world.dice.one_in(10) {
-            wants.timeout = Some(Span::seconds(5 + world.dice.roll(60)));
-            wants.fail_on_timeout = true;
-        }
-        wants.ignore_missing = world.dice.one_in(6);
-        let amount = if world.dice.one_in(2) {
-            Amount::Shared
-        } else {
-            Amount::Exclusive
-        };
-        if world.dice.one_in(4) {
-            let mut mentions = wants.mentions.to_vec();
-            mentions.push(Mention {
-                pool: lock("deploy"),
-                amount,
-            });
-            wants.mentions = mentions.into();
-        }
-    }
-    if world.dice.one_in(12) {
-        // It came past admission: no gate, no label.
-        view.gates.ours = None;
-        view.managed = false;
-    }
-    world.server.put_pod(view);
-}
-
-/// Pods that came past admission are labelled, as the sweep does.
-fn sweep(world: &mut World) {
-    let past: Vec<RequestView> = world
-        .server
-        .pods
-        .values()
-        .filter(|pod| pod.is_revealed() && !pod.managed)
-        .cloned()
-        .collect();
-    for mut view in past {
-        view.managed = true;
-        world.server.put_pod(view);
-    }
-}
-
 /// Whoever runs, with a record of its reveal or without, is counted by every limit that counts.
 fn everybody_is_counted(seed: u64, world: &World) {
     for pod in world.server.pods.values() {
@@ -419,58 +242,6 @@ fn everybody_is_counted(seed: u64, world: &World) {
                 world.server.story(40)
             );
         }
-    }
-}
-
-/// The annotations are edited; the parsed request follows the text.
-fn edit(world: &mut World, mut view: RequestView) {
-    let asks = ["gpu=1", "db=1", "net=2", "gpu=1,net=1"];
-    let slots = asks[world.dice.roll(asks.len() as u64) as usize];
-    let fresh = pod("x", slots);
-    view.ask = fresh.ask;
-    view.text = Arc::new(RequestText {
-        slots: Some(slots.into()),
-        attempt: view.text.attempt.clone(),
-        ..Default::default()
-    });
-    world.server.put_pod(view);
-}
-
-fn unlabel(world: &mut World) {
-    let running = world
-        .server
-        .pods
-        .values()
-        .find(|pod| pod.is_revealed() && pod.managed)
-        .cloned();
-    if let Some(mut view) = running {
-        view.managed = false;
-        world.server.put_pod(view);
-    }
-}
-
-/// A running pod is deleted by force; one with our finalizer stays until its kubelet has ended it.
-fn force_delete(world: &mut World) {
-    let running = world
-        .server
-        .pods
-        .values()
-        .find(|pod| pod.is_revealed())
-        .cloned();
-    let Some(mut view) = running else { return };
-    if view.finalizer {
-        view.deleting = true;
-        let view = world.server.put_pod(view);
-        end_pod(world, view);
-    } else {
-        world.server.delete_pod(&view.uid);
-    }
-}
-
-/// Somebody keeps touching a limit's labels.
-fn touch_pool(world: &mut World, key: &PoolKey) {
-    if let Some(object) = world.server.pools.get(key).cloned() {
-        world.server.put_pool(object);
     }
 }
 

@@ -90,6 +90,7 @@ impl Server {
             status: Part::Read(PoolStatus::default()),
             owner: None,
             released: Default::default(),
+            set_aside: None,
         })
     }
 
@@ -102,6 +103,13 @@ impl Server {
             before: Some(last.clone()),
         });
         Some(last)
+    }
+
+    pub(crate) fn set_aside(&mut self, key: &PoolKey, aside: bool) {
+        if let Some(mut object) = self.pools.get(key).cloned() {
+            object.set_aside = aside.then(|| "drill".into());
+            self.put_pool(object);
+        }
     }
 
     pub(crate) fn edit_spec(&mut self, key: &PoolKey, edit: impl FnOnce(&mut PoolSpec)) {

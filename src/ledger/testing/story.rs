@@ -80,6 +80,8 @@ impl Teller {
                 object.released.insert(uid(words[1]));
                 self.world.server.put_pool(object);
             }
+            "set-aside" => self.world.server.set_aside(&limit(words[0]), true),
+            "end-quarantine" => self.world.server.set_aside(&limit(words[0]), false),
             "pod" => self.pod(words),
             "crash" => self.world.crash(0),
             "lose-next-answer" => self.world.lose_next = true,

@@ -15,7 +15,7 @@ pub(super) const SERVED: [&str; 19] = [
     "sluice.dev/concurrencylimits list",
     "sluice.dev/concurrencylimits watch",
     "sluice.dev/concurrencylimits create",
-    "sluice.dev/concurrencylimits update",
+    "sluice.dev/concurrencylimits patch",
     "sluice.dev/concurrencylimits delete",
     "sluice.dev/concurrencylimits/status update",
     "sluice.dev/concurrencylimits/status patch",
@@ -41,12 +41,13 @@ pub(super) const CLUSTER_SCOPED: [&str; 2] = [
     "admissionregistration.k8s.io/validatingadmissionpolicybindings[sluice-guard,sluice-status] get",
 ];
 /// What it may do in the release's own namespace, to take turns.
-pub(super) const TURNS: [&str; 5] = [
+pub(super) const TURNS: [&str; 6] = [
     "coordination.k8s.io/leases create",
     "coordination.k8s.io/leases[sluice] get",
     "coordination.k8s.io/leases[sluice] list",
     "coordination.k8s.io/leases[sluice] watch",
     "coordination.k8s.io/leases[sluice] update",
+    "events.k8s.io/events create",
 ];
 /// What the uninstall hook may do in the namespaces that were served.
 pub(super) const CLEANUP: [&str; 3] = [

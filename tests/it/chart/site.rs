@@ -25,8 +25,8 @@ const OF_CONTROLLER: &str = "app.kubernetes.io/component=controller";
 const OF_HOOK: &str = "app.kubernetes.io/component=cleanup";
 
 /// A release with its controller at work.
-pub(super) struct Site {
-    pub(super) world: World,
+pub(crate) struct Site {
+    pub(crate) world: World,
     pub(super) helm: Helm,
     pub(super) audit: Audit,
     /// The controller, and the uid of the pod it stands for.
@@ -35,7 +35,7 @@ pub(super) struct Site {
 
 impl Site {
     /// For all namespaces.
-    pub(super) async fn cluster_wide(namespaces: usize, values: &[&str]) -> Self {
+    pub(crate) async fn cluster_wide(namespaces: usize, values: &[&str]) -> Self {
         let (audit, plane, nodes) = ground().await;
         let helm = Helm::on(&plane).await;
         helm.install(values).await.unwrap();
@@ -157,7 +157,7 @@ impl Site {
 
     /// Uninstalls the release as `helm uninstall` and the cluster do it together; gives what the hook printed, if there
     /// was one.
-    pub(super) async fn uninstall(&mut self, hook: bool) -> Option<String> {
+    pub(crate) async fn uninstall(&mut self, hook: bool) -> Option<String> {
         let command = ["uninstall", RELEASE, "-n", NAMESPACE, "--timeout", "120s"];
         let mut uninstall = self.helm.start(&command);
         let mut printed = None;
@@ -189,8 +189,15 @@ impl Site {
         running_pod(&self.world.client(), labels).await
     }
 
+    /// Installs the release once more, and starts its controller.
+    pub(crate) async fn install_again(&mut self, values: &[&str]) {
+        self.helm.install(values).await.unwrap();
+        self.admission_works().await;
+        self.start_controller().await;
+    }
+
     /// Proves from etcd's history that no invariant was broken, but for the gates opened from this revision on.
-    pub(super) async fn prove(&self, gates_opened_from: i64) {
+    pub(crate) async fn prove(&self, gates_opened_from: i64) {
         let history = self.world.history().await;
         let assumptions = Assumptions::none().gates_opened_from(gates_opened_from);
         let violations = check(&history, &assumptions);

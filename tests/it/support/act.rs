@@ -1,5 +1,7 @@
 //! What users do: manifests, edits, deletions, kubectl.
 
+use std::process::{Command, Output};
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
@@ -220,6 +222,36 @@ impl Space {
             ));
         }
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs `sluice` as an admin who has only a kubeconfig, and gives what it prints.
+    pub(crate) fn sluice(&self, arguments: &[&str]) -> String {
+        let output = self.run_sluice(arguments);
+        if !output.status.success() {
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            self.fail(&format!("sluice {arguments:?}: {complaint}"));
+        }
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs `sluice`, which has to fail, and gives what it complains of.
+    pub(crate) fn sluice_fails(&self, arguments: &[&str]) -> String {
+        let output = self.run_sluice(arguments);
+        if output.status.success() {
+            self.fail(&format!("sluice {arguments:?} did not fail"));
+        }
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn run_sluice(&self, arguments: &[&str]) -> Output {
+        let named = !arguments.contains(&"--all");
+        let namespace = ["--namespace", self.namespace()];
+        Command::new(env!("CARGO_BIN_EXE_sluice"))
+            .args(arguments)
+            .args(namespace.iter().filter(|_| named))
+            .env("KUBECONFIG", self.plane().kubeconfig())
+            .output()
+            .unwrap()
     }
 
     /// Names a pod of this namespace to the checker.

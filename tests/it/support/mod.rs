@@ -28,6 +28,7 @@ mod world;
 pub(crate) use self::controller::Fault;
 pub(crate) use self::dice::Dice;
 pub(crate) use self::pod::PodFacts;
+pub(crate) use self::stage::install_crds;
 pub(crate) use self::world::World;
 
 /// How long anything may take before a test fails, in seconds: far longer than it does.

@@ -53,7 +53,7 @@ impl Stage {
 }
 
 /// Installs the checked-in CRDs, and waits until the server serves them.
-async fn install_crds(client: &Client) {
+pub(crate) async fn install_crds(client: &Client) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     let manager = PatchParams::apply("sluice-tests").force();
     for resource in [
