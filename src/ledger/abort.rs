@@ -2,8 +2,8 @@
 //!
 //! The attempt is raised by a patch that tests uid, old attempt and the gate's presence; only when that
 //! is durable are leases of older attempts garbage. Before it is sent, live reads of the request and of its
-//! pools show that nobody of a higher epoch is at work: a deposed leader's caches may be old. A request that waited as long as it was willing to
-//! is aborted to its last attempt and then failed.
+//! pools show that nobody of a higher epoch is at work: a deposed leader's caches may be old. A request that
+//! waited as long as it was willing to is aborted to its last attempt and then failed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -100,8 +100,7 @@ impl Ledger {
         unwitnessed.retain(|key| self.pools.get(key).is_some_and(|pool| pool.seen.is_some()));
         for key in &unwitnessed {
             if let Some(pool) = self.pools.get_mut(key)
-                && !pool.witness_asked.contains(uid)
-                && pool.witness_wanted.insert(uid.clone())
+                && pool.want_witness(uid)
             {
                 self.write_pools.insert(key.clone());
             }

@@ -269,7 +269,8 @@ impl Ledger {
     fn adoption(&self, uid: &Uid, key: &PoolKey) -> Option<Add> {
         let request = self.requests.get(uid)?;
         let pool = self.pools.get(key)?;
-        let released = pool.seen.as_ref()?.released.contains(uid);
+        pool.seen.as_ref()?;
+        let released = pool.is_released(uid);
         let ended =
             judge(&request.view, request.gone) == End::Confirmed || self.has_settled(request, key);
         if !request.view.is_revealed() || released || ended {

@@ -44,6 +44,7 @@ impl Ledger {
                     self.timers.set(at, Timer::Notice(uid.clone()));
                 }
             }
+            self.tell_quarantines();
             self.dirty_requests.extend(self.requests.keys().cloned());
             self.dirty_requests.extend(self.strangers.keys().cloned());
             self.dirty_pools.extend(self.pools.keys().cloned());

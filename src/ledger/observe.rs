@@ -93,7 +93,7 @@ impl Ledger {
         }
         pool.recount();
         let is_quarantined = pool.quarantine().is_some();
-        if is_quarantined != was_quarantined {
+        if is_quarantined != was_quarantined && self.leads() {
             self.tell_quarantine(&key);
         }
         if passes_on {

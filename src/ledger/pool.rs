@@ -218,6 +218,20 @@ impl Pool {
             .is_some_and(|status| status.open && !status.fenced)
     }
 
+    /// An operator vouches that this holder has ended, or wants its slots whatever it does.
+    pub(super) fn is_released(&self, uid: &Uid) -> bool {
+        let said = self
+            .seen
+            .as_ref()
+            .is_some_and(|seen| seen.released.contains(uid));
+        said && !mutant::is(Mutant::OperatorIgnored)
+    }
+
+    /// A live read is to say something to this request; whether that is news.
+    pub(super) fn want_witness(&mut self, uid: &Uid) -> bool {
+        !self.witness_asked.contains(uid) && self.witness_wanted.insert(uid.clone())
+    }
+
     /// A lease that is merely queued can still be written: the pool grants as it stands.
     pub(super) fn still_grants(&self) -> bool {
         self.mode() == Some(Mode::Active)

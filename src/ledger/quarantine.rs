@@ -117,6 +117,18 @@ impl Ledger {
         }
     }
 
+    /// A term begins: what is in quarantine already is told by whoever leads now.
+    pub(super) fn tell_quarantines(&mut self) {
+        let aside = self
+            .pools
+            .iter()
+            .filter(|(_, pool)| pool.quarantine().is_some());
+        let aside: Vec<PoolKey> = aside.map(|(key, _)| key.clone()).collect();
+        for key in aside {
+            self.tell_quarantine(&key);
+        }
+    }
+
     /// Quarantine begins or ends: the status may not be writable, so an event says it.
     pub(super) fn tell_quarantine(&mut self, key: &PoolKey) {
         let Some(about) = self.pool_about(key) else {

@@ -51,13 +51,7 @@ impl Ledger {
     fn ground(&self, uid: &Uid, key: &PoolKey, end: End) -> Option<Ground> {
         let request = self.requests.get(uid)?;
         let pool = self.pools.get(key)?;
-        let heard = !mutant::is(Mutant::OperatorIgnored);
-        if heard
-            && pool
-                .seen
-                .as_ref()
-                .is_some_and(|seen| seen.released.contains(uid))
-        {
+        if pool.is_released(uid) {
             return Some(Ground::Forced);
         }
         match end {
@@ -249,7 +243,7 @@ impl Ledger {
             return;
         };
         let Some(since) = stranger.gone_since else {
-            self.release_stranger_if_forced(uid);
+            self.release_forced(uid);
             self.want_read(uid);
             return;
         };
@@ -257,11 +251,7 @@ impl Ledger {
             let Some(pool) = self.pools.get_mut(&key) else {
                 continue;
             };
-            let forced = !mutant::is(Mutant::OperatorIgnored)
-                && pool
-                    .seen
-                    .as_ref()
-                    .is_some_and(|seen| seen.released.contains(uid));
+            let forced = pool.is_released(uid);
             let settle = match pool.spec().map(|spec| spec.release) {
                 Some(ReleasePolicy::Presumed { settle }) => Some(settle),
                 Some(ReleasePolicy::Confirmed) | None => None,
@@ -284,36 +274,16 @@ impl Ledger {
         }
     }
 
-    fn release_stranger_if_forced(&mut self, uid: &Uid) {
-        if mutant::is(Mutant::OperatorIgnored) {
-            return;
-        }
-        let pools = self
-            .strangers
-            .get(uid)
-            .map(|it| it.pools.clone())
-            .unwrap_or_default();
-        for key in pools {
-            let pool = self.pools.get(&key).and_then(|pool| pool.seen.as_ref());
-            if pool.is_some_and(|seen| seen.released.contains(uid)) {
-                self.release(uid, &key, Ground::Forced);
-            }
-        }
-    }
-
-    /// An operator's word frees a holder's slots, whatever its pod says.
+    /// An operator's word frees a holder's slots, whatever its pod says, and if none is known.
     pub(super) fn release_forced(&mut self, uid: &Uid) {
-        if mutant::is(Mutant::OperatorIgnored) {
-            return;
-        }
-        let held = self
-            .requests
-            .get(uid)
-            .map(|request| request.held.clone())
-            .unwrap_or_default();
-        for key in held {
-            let pool = self.pools.get(&key).and_then(|pool| pool.seen.as_ref());
-            if pool.is_some_and(|seen| seen.released.contains(uid)) {
+        let request = self.requests.get(uid).map(|it| &it.held);
+        let held = request.or_else(|| Some(&self.strangers.get(uid)?.pools));
+        for key in held.cloned().unwrap_or_default() {
+            if self
+                .pools
+                .get(&key)
+                .is_some_and(|pool| pool.is_released(uid))
+            {
                 self.release(uid, &key, Ground::Forced);
             }
         }

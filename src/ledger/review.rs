@@ -156,8 +156,7 @@ impl Ledger {
                 | Item::Absent { confirmed: false }
                     if pool.is_open() || pool.seen.is_none() =>
                 {
-                    if !pool.witness_asked.contains(uid) && pool.witness_wanted.insert(uid.clone())
-                    {
+                    if pool.want_witness(uid) {
                         self.write_pools.insert(key.clone());
                     }
                 }

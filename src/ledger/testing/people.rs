@@ -116,7 +116,11 @@ pub(super) fn user_acts(world: &mut World, pods: &mut u64) {
         }
         (20, _) => force_delete(world),
         (21, _) => {
-            let aside = world.server.pools.get(&pool).map(|it| it.set_aside.is_some());
+            let aside = world
+                .server
+                .pools
+                .get(&pool)
+                .map(|it| it.set_aside.is_some());
             world.server.set_aside(&pool, aside == Some(false));
         }
         _ => touch_pool(world, &pool),

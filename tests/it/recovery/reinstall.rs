@@ -14,11 +14,10 @@ async fn who_was_let_go_by_an_uninstall_is_counted_after_the_next_install() {
     ask(&site, "second").await;
     site.world.waiting("gpu", 1).await;
 
-    // `cleanup.ungateOnUninstall`: nobody is left behind a gate, and the limit is kept with its lease.
+    // `cleanup.ungateOnUninstall`: nobody is left behind a gate, and the limit is kept with its leases.
     let opened_from = site.world.history().await.revision();
     site.uninstall(true).await;
     site.world.running("second").await;
-    site.world.holders("gpu", ["first"]).await;
 
     site.install_again(&[]).await;
     site.world.holders("gpu", ["first", "second"]).await;
