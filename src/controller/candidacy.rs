@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -19,7 +20,7 @@ use super::transport::{Address, Failure, Kind, NewEvent, Regarding};
 use crate::election::{
     Ballot, LeaseFailure, LeaseNews, LeaseObject, LeaseStore, Loss, MandateSeen, Record, stand,
 };
-use crate::ledger::Name;
+use crate::ledger::{Epoch, Name};
 
 /// One Lease, through the transport.
 struct Store {
@@ -128,27 +129,17 @@ pub(super) async fn announce(
     transport: Shared,
     at: Address,
     process: Name,
-    mut mandate: MandateSeen,
+    mut terms: Receiver<Epoch>,
     lane: EventLane,
 ) {
-    let mut told = None;
-    loop {
-        mandate.changed().await;
-        let epoch = mandate.epoch();
-        if epoch.is_none() || epoch == told {
-            continue;
-        }
-        let raised = told.is_some();
-        told = epoch;
-        let (Some(epoch), Ok(Some(lease))) = (epoch, transport.get_lease(&at).await) else {
+    let mut told = ("LeaderElected", "leads");
+    while let Some(Epoch(epoch)) = terms.recv().await {
+        let (reason, how) = std::mem::replace(&mut told, ("TermRaised", "goes on leading"));
+        // Without its uid, `kubectl describe` would not find the event.
+        let Ok(Some(lease)) = transport.get_lease(&at).await else {
             continue;
         };
         let uid = lease.rest.pointer("/metadata/uid").and_then(Value::as_str);
-        let (reason, how) = if raised {
-            ("TermRaised", "goes on leading")
-        } else {
-            ("LeaderElected", "leads")
-        };
         lane.offer_new(NewEvent {
             namespace: at.namespace.clone().unwrap_or_else(|| "".into()),
             regarding: Regarding::Lease(at.name.clone(), uid.unwrap_or_default().into()),

@@ -51,6 +51,8 @@ pub(super) const STATUS_WRITES_IN_FLIGHT: usize = 32;
 pub(super) const READS_IN_FLIGHT: usize = 32;
 /// Events that may wait to be sent; further ones are dropped and counted.
 pub(super) const EVENTS_MAX: usize = 256;
+/// Terms that may wait to be told of.
+pub(super) const TERMS_MAX: usize = 8;
 /// How long a controller that is told to stop waits for what it has sent.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a controller that is told to stop waits for the release of its Lease.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, trace};
@@ -41,6 +41,8 @@ pub(super) struct Driver {
     pub(super) mandate: Option<MandateSeen>,
     /// The least epoch in which it can write every status, for the election.
     pub(super) needed: watch::Sender<u64>,
+    /// Terms that begin, for people; nobody listens where there is no election.
+    pub(super) terms: Sender<Epoch>,
 }
 
 impl Driver {
@@ -134,6 +136,8 @@ impl Driver {
             info!(epoch = epoch.0, "decisions begin in this epoch");
             self.ledger.handle(now, Command::Lead { epoch });
             self.metrics.lead(&self.ledger);
+            // One that finds the lane full, or nobody to listen, is not worth waiting for.
+            let _ = self.terms.try_send(epoch);
         }
     }
 

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::candidacy::{self, Candidacy};
 use super::config::{
-    Config, DRAIN_TIMEOUT, Election, GUARD_CHECK_EVERY, INBOX_MAX, RELEASE_TIMEOUT,
+    Config, DRAIN_TIMEOUT, Election, GUARD_CHECK_EVERY, INBOX_MAX, RELEASE_TIMEOUT, TERMS_MAX,
 };
 use super::driver::Driver;
 use super::execute::Executor;
@@ -89,12 +89,13 @@ pub async fn run(
         metrics.clone(),
     ));
     let mandate = candidacy.as_ref().map(|it| it.mandate.clone());
-    if let (Some(election), Some(mandate)) = (&config.election, &mandate) {
+    let (terms, terms_begun) = mpsc::channel(TERMS_MAX);
+    if let Some(election) = &config.election {
         tasks.spawn(candidacy::announce(
             Arc::clone(&transport),
             candidacy::address(election),
             process.as_str().into(),
-            mandate.clone(),
+            terms_begun,
             lane.clone(),
         ));
     }
@@ -125,6 +126,7 @@ pub async fn run(
         stop: stop.clone(),
         mandate,
         needed,
+        terms,
     };
     drive(driver, candidacy, stop).await
 }

@@ -223,7 +223,6 @@ impl Ledger {
         };
         pool.reading = false;
         let base = pool.read_base.take();
-        pool.child_write = false;
         let asked = std::mem::take(&mut pool.witness_asked);
         let older = |object: &PoolObject| {
             base.as_ref()
@@ -265,7 +264,8 @@ impl Ledger {
             Found::Absent => {
                 self.drop_pool(key, None);
                 if let Some(pool) = self.pools.get_mut(key) {
-                    pool.absent = true;
+                    // One that is being created may come a moment after the look.
+                    pool.absent = !pool.child_write;
                 }
                 for uid in asked {
                     self.witness(&uid, key, |item| match item {
@@ -328,16 +328,14 @@ impl Ledger {
             ChildOutcome::Written(object) => self.pool_seen(*object),
             ChildOutcome::Deleted => {
                 let deleted = pool.deleting_uid.take();
-                if pool.seen.as_ref().map(|seen| &seen.uid) != deleted.as_ref() {
-                    // The watch has shown the deletion already, and perhaps a new incarnation.
-                    self.touch(key);
-                    return;
+                // Else the watch has shown the deletion already, and perhaps a new incarnation.
+                if pool.seen.as_ref().map(|seen| &seen.uid) == deleted.as_ref() {
+                    let former = pool.status().map(|status| Former {
+                        narrow: status.fenced && !status.open,
+                        entries: Default::default(),
+                    });
+                    self.drop_pool(key, former);
                 }
-                let former = pool.status().map(|status| Former {
-                    narrow: status.fenced && !status.open,
-                    entries: Default::default(),
-                });
-                self.drop_pool(key, former);
             }
             ChildOutcome::Doubtful(message) => {
                 pool.refusals = pool.refusals.saturating_add(1);

@@ -247,6 +247,7 @@ impl Ledger {
                 && pool.named_by.is_empty()
                 && pool.former.is_none()
                 && !pool.reading
+                && !pool.child_write
         });
         if idle {
             self.pools.remove(key);

@@ -238,7 +238,9 @@ impl Checker {
             .values()
             .filter(|seen| {
                 let runs = proof && nodes.runs(&seen.pod.uid);
-                is_revealed(seen) && (runs || !seen.pod.phase.is_terminal())
+                // The server binds nobody any more whose deletion was asked for.
+                let never = seen.pod.deleting && seen.pod.node.is_none();
+                is_revealed(seen) && !never && (runs || !seen.pod.phase.is_terminal())
             })
             .filter(|seen| !self.excused.contains(&seen.pod.uid))
             .filter(|seen| !self.released.contains(&(key.clone(), seen.pod.uid.clone())))

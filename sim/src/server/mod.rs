@@ -296,7 +296,7 @@ fn line(entry: &Entry) -> String {
             let status = now.status.read().cloned().unwrap_or_default();
             let spec = now.spec.read();
             format!(
-                "{at}: {key} {} v{} g{} {:?} of {}: leases [{}] adopted [{}] waiting {} fenced {} open {} epoch {} batch {} released {:?} set aside {}",
+                "{at}: {key} {} v{} g{} {:?} of {}: leases [{}] adopted [{}] waiting {} fenced {} open {} epoch {} batch {} released {:?} set aside {} workers {:?}",
                 now.uid,
                 now.version.0,
                 now.generation,
@@ -311,6 +311,7 @@ fn line(entry: &Entry) -> String {
                 status.batch.as_ref().map_or("-", |batch| batch.as_str()),
                 now.released,
                 now.set_aside.is_some(),
+                status.workers,
             )
         }
         Change::Pool { key, now: None, .. } => format!("{at}: {key} deleted"),
