@@ -206,7 +206,9 @@ impl Ledger {
         if purpose == Purpose::Adopt {
             // All as leases if all fit, else all as adopted: then the rule that forbids growing
             // leases over the capacity has nothing to compare.
-            next.last_token = floor;
+            // Some were adopted by an earlier write that could not raise it, being over the capacity.
+            let held = next.entries().map(|lease| lease.token);
+            next.last_token = held.fold(floor, Token::max);
             if next.units() > capacity {
                 next.adopted.append(&mut next.leases);
             } else {

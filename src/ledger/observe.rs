@@ -294,10 +294,11 @@ impl Ledger {
         for object in objects {
             let known = self.pools.get_mut(&object.key);
             if let Some(pool) = known
-                && pool
-                    .seen
-                    .as_ref()
-                    .is_some_and(|seen| object.version < seen.version)
+                && (pool.is_contradicted_by(&object)
+                    || pool
+                        .seen
+                        .as_ref()
+                        .is_some_and(|seen| object.version < seen.version))
             {
                 // The server's past was restored, or an answer to a write has overtaken the list: a live read tells.
                 pool.must_read = true;
@@ -364,7 +365,8 @@ impl Ledger {
         let uid = view.uid.clone();
         let known = self.requests.get_mut(&uid);
         if let Some(request) = known
-            && view.version < request.view.version
+            && (view.version < request.view.version
+                || view.version == request.view.version && view != request.view)
         {
             request.read_after = self.now.tick;
             self.want_read(&uid);

@@ -228,8 +228,12 @@ impl Ledger {
             base.as_ref()
                 .is_some_and(|(_, version)| object.version < *version)
         };
+        let restored = match &found {
+            Found::Present(object) => older(object) || pool.is_contradicted_by(object),
+            Found::Absent | Found::Unknown => false,
+        };
         match found {
-            Found::Present(object) if older(&object) => {
+            Found::Present(object) if restored => {
                 pool.witness_wanted.extend(asked);
                 self.pool_restored(*object);
             }

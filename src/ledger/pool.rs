@@ -218,6 +218,16 @@ impl Pool {
             .is_some_and(|status| status.open && !status.fenced)
     }
 
+    /// The server shows something else under the version that is known: its past was restored, and another write was
+    /// given the same number.
+    pub(super) fn is_contradicted_by(&self, object: &PoolObject) -> bool {
+        let same = |seen: &&PoolObject| seen.version == object.version;
+        self.seen
+            .as_ref()
+            .filter(same)
+            .is_some_and(|seen| seen != object)
+    }
+
     /// An operator vouches that this holder has ended, or wants its slots whatever it does.
     pub(super) fn is_released(&self, uid: &Uid) -> bool {
         let said = self
