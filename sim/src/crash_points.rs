@@ -4,10 +4,10 @@
 //! write and fate, healed, and judged as every simulation is.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::check::Violation;
+use crate::crew;
 use crate::dice::Dice;
 use crate::world::plan::Plan;
 use crate::world::{Point, World};
@@ -64,24 +64,16 @@ pub fn walk(pairs: u64, threads: usize) -> Walk {
             Err(violation) => fail(&walk, workload, &BTreeMap::new(), &violation),
         }
     }
-    let next = AtomicUsize::new(0);
-    let work = || {
-        while let Some((workload, points)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(violation) = run(*workload, points.clone()) {
-                fail(&walk, *workload, points, &violation);
-            }
-            let mut walk = walk.lock().unwrap_or_else(PoisonError::into_inner);
-            let runs = walk
-                .runs
-                .entry(format!("workload {workload:>2}"))
-                .or_default();
-            *runs = runs.saturating_add(1);
+    crew::each(threads, &jobs, |(workload, points)| {
+        if let Err(violation) = run(*workload, points.clone()) {
+            fail(&walk, *workload, points, &violation);
         }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(work);
-        }
+        let mut walk = walk.lock().unwrap_or_else(PoisonError::into_inner);
+        let runs = walk
+            .runs
+            .entry(format!("workload {workload:>2}"))
+            .or_default();
+        *runs = runs.saturating_add(1);
     });
     walk.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,6 +11,7 @@
 
 pub mod check;
 pub mod crash_points;
+pub mod crew;
 pub mod dice;
 pub mod direct;
 pub mod many;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use sluice::ledger::mutant::Mutant;
 use sluice_sim::crash_points;
 use sluice_sim::many::{Batch, run_many};
 use sluice_sim::mutants::{Caught, SEEDS_MAX, catch_all};
@@ -44,6 +45,9 @@ enum What {
         /// Seeds that a variant may survive.
         #[arg(long, default_value_t = SEEDS_MAX)]
         seeds: u64,
+        /// Only those whose name contains this.
+        #[arg(long, default_value = "")]
+        only: String,
     },
     /// Lets every write of every workload meet every fate.
     CrashPoints {
@@ -66,7 +70,7 @@ fn main() -> ExitCode {
     match arguments.command {
         None => seeds(&arguments, threads),
         Some(What::Replay { seed, about }) => replay(seed, &about),
-        Some(What::Mutants { seeds }) => mutants(seeds, threads),
+        Some(What::Mutants { seeds, only }) => mutants(&only, seeds, threads),
         Some(What::CrashPoints { pairs }) => points(pairs, threads),
     }
 }
@@ -114,10 +118,12 @@ fn replay(seed: u64, about: &[String]) -> ExitCode {
     }
 }
 
-fn mutants(seeds: u64, threads: usize) -> ExitCode {
+fn mutants(only: &str, seeds: u64, threads: usize) -> ExitCode {
     // A variant may well make the code give up; that is its end, not ours.
     std::panic::set_hook(Box::new(|_| {}));
-    let all = catch_all(seeds, threads, |variant, caught| {
+    let named = |variant: &&Mutant| format!("{variant:?}").contains(only);
+    let variants: Vec<Mutant> = Mutant::ALL.iter().filter(named).copied().collect();
+    let all = catch_all(&variants, seeds, threads, |variant, caught| {
         println!("{variant:?}: {caught}\n    {}", variant.what());
     });
     let survivors = all

@@ -1,9 +1,10 @@
 //! Many seeds on all cores, and what they sum up to.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::crew;
 use crate::run::{Failure, add, run};
 use crate::world::Counts;
 use crate::world::plan::Plan;
@@ -43,43 +44,35 @@ pub struct Summary {
 /// Runs a batch; `tell` hears of the seeds done so far, now and then.
 pub fn run_many(batch: Batch, tell: impl Fn(u64) + Sync) -> Summary {
     let start = Instant::now();
-    let next = AtomicU64::new(batch.from);
     let over = AtomicBool::new(false);
     let sum = Mutex::new(Summary::default());
-    let work = || {
-        while !over.load(Ordering::Relaxed) {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            let late = batch.at_most.is_some_and(|most| start.elapsed() >= most);
-            if seed >= batch.from.saturating_add(batch.seeds) || late {
-                break;
-            }
-            let outcome = run(Plan::of(seed), &[]);
-            let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
-            match outcome {
-                Ok(outcome) => {
-                    sum.seeds = sum.seeds.saturating_add(1);
-                    sum.events = sum.events.saturating_add(outcome.events);
-                    sum.faults = sum.faults.saturating_add(outcome.faults);
-                    let least = sum
-                        .faults_least
-                        .map_or(outcome.faults, |it| it.min(outcome.faults));
-                    sum.faults_least = Some(least);
-                    add(&mut sum.counts, &outcome.counts);
-                    if sum.seeds.is_multiple_of(1_000) {
-                        tell(sum.seeds);
-                    }
-                }
-                Err(failure) => {
-                    over.store(true, Ordering::Relaxed);
-                    sum.failure.get_or_insert(failure);
+    crew::work_off(batch.threads, batch.from, |seed| {
+        let late = batch.at_most.is_some_and(|most| start.elapsed() >= most);
+        if over.load(Ordering::Relaxed) || late || seed >= batch.from.saturating_add(batch.seeds) {
+            return false;
+        }
+        let outcome = run(Plan::of(seed), &[]);
+        let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(outcome) => {
+                sum.seeds = sum.seeds.saturating_add(1);
+                sum.events = sum.events.saturating_add(outcome.events);
+                sum.faults = sum.faults.saturating_add(outcome.faults);
+                let least = sum
+                    .faults_least
+                    .map_or(outcome.faults, |it| it.min(outcome.faults));
+                sum.faults_least = Some(least);
+                add(&mut sum.counts, &outcome.counts);
+                if sum.seeds.is_multiple_of(1_000) {
+                    tell(sum.seeds);
                 }
             }
+            Err(failure) => {
+                over.store(true, Ordering::Relaxed);
+                sum.failure.get_or_insert(failure);
+            }
         }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..batch.threads.max(1) {
-            scope.spawn(work);
-        }
+        true
     });
     let mut sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
     sum.took = start.elapsed();

@@ -1,14 +1,13 @@
 //! Seeded bugs: every known-wrong variant of Sluice must be caught by a seed or a directed run.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use sluice::ledger::mutant::{self, Mutant};
 
-use crate::orders;
 use crate::run::run;
 use crate::server::Rules;
 use crate::world::plan::Plan;
+use crate::{crew, orders};
 
 /// Seeds that a variant may survive at most.
 pub const SEEDS_MAX: u64 = 5_000;
@@ -95,27 +94,20 @@ fn hunt(seeds: u64) -> Caught {
     Caught::Nothing
 }
 
-/// Runs every variant, on so many threads; `tell` hears of each as it is caught.
+/// Runs these variants, on so many threads; `tell` hears of each as it is caught.
 pub fn catch_all(
+    variants: &[Mutant],
     seeds: u64,
     threads: usize,
     tell: impl Fn(Mutant, &Caught) + Sync,
 ) -> Vec<(Mutant, Caught)> {
-    let next = AtomicUsize::new(0);
     let all = Mutex::new(Vec::new());
-    let work = || {
-        while let Some(variant) = Mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let caught = catch(*variant, seeds);
-            tell(*variant, &caught);
-            all.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push((*variant, caught));
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(work);
-        }
+    crew::each(threads, variants, |variant| {
+        let caught = catch(*variant, seeds);
+        tell(*variant, &caught);
+        all.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((*variant, caught));
     });
     let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
     all.sort_by_key(|(variant, _)| *variant);

@@ -16,7 +16,7 @@ use crate::world::{SECOND, World};
 type Run = fn(&mut World) -> Result<(), Violation>;
 
 /// All of them, by name.
-pub const ALL: [(&str, Run); 6] = [
+pub const ALL: [(&str, Run); 8] = [
     (
         "a large request is granted although small ones keep coming",
         large_among_small,
@@ -30,6 +30,14 @@ pub const ALL: [(&str, Run); 6] = [
     (
         "who came past admission while a limit was fenced is counted",
         past_admission,
+    ),
+    (
+        "whose worker changes at the last moment is not revealed with the other's slot",
+        late_worker,
+    ),
+    (
+        "who has lost our label while the watch began anew holds its slot",
+        unlabelled,
     ),
     (
         "everybody who waits to hear that a limit is absent hears it",
@@ -201,6 +209,49 @@ fn absent(world: &mut World) -> Result<(), Violation> {
         Some(uid) => wrong(format!("{uid} waits for ever")),
         None => Ok(()),
     }
+}
+
+/// Without the policy that raises the attempt at an edit, the reveal itself has to notice.
+fn late_worker(world: &mut World) -> Result<(), Violation> {
+    world.server.setup.raises = false;
+    wait(world, 5)?;
+    for number in 0..40 {
+        let mut pod = pod(&format!("late-{number}"), "fam", 0);
+        pod.labels.insert(names::WORKER.to_owned(), "w1".to_owned());
+        let Some(uid) = world.server.create_pod(pod, false) else {
+            continue;
+        };
+        let end = world.now().saturating_add(SECOND / 80 * number);
+        while world.now() < end {
+            world.step()?;
+        }
+        world.server.person_writes(&uid, |pod| {
+            pod.labels
+                .insert(names::WORKER.to_owned(), format!("late{number}"));
+        });
+        wait(world, 2)?;
+        world.server.force_delete_pod(&uid);
+        wait(world, 15)?;
+    }
+    Ok(())
+}
+
+/// Whoever is missing in the list of a watch may well run.
+fn unlabelled(world: &mut World) -> Result<(), Violation> {
+    world.server.setup.guards = false;
+    wait(world, 5)?;
+    for number in 0..6 {
+        let uid = create(world, &format!("unlabelled-{number}"), "net", 0);
+        wait(world, 2)?;
+        world.server.person_writes(&uid, |pod| {
+            pod.labels.remove(names::MANAGED);
+        });
+        world.strike_watches(0);
+        wait(world, 14)?;
+        world.server.force_delete_pod(&uid);
+        wait(world, 14)?;
+    }
+    Ok(())
 }
 
 /// `db` has one slot.

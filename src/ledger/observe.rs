@@ -30,7 +30,7 @@ impl Ledger {
     }
 
     /// Makes this version of a pool the one that is known.
-    fn take_pool(&mut self, object: PoolObject) {
+    pub(super) fn take_pool(&mut self, object: PoolObject) {
         let key = object.key.clone();
         let pool = self.pools.entry(key.clone()).or_default();
         let same = pool

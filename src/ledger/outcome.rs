@@ -36,7 +36,9 @@ impl Ledger {
                 let status = pool.flight.as_ref().map(|flight| flight.status.clone());
                 if let (Some(seen), Some(status)) = (pool.seen.clone(), status) {
                     let status = super::object::Part::Read(status);
-                    self.status_applied(key, PoolObject { status, ..seen });
+                    let object = PoolObject { status, ..seen };
+                    self.status_applied(key, object.clone());
+                    self.take_pool(object);
                 }
             }
             WriteOutcome::Unknown => self.status_unknown(key),

@@ -57,6 +57,7 @@ impl Ledger {
             resolved.named.insert(mention.pool.clone());
             let pool = match self.resolve_pool(view, &mention.pool, resolved) {
                 Ok(pool) => pool,
+                Err(Cause::WorkerUnknown(..)) if mutant::is(Mutant::FamilyIsUnlimited) => continue,
                 Err(cause) => {
                     trouble.get_or_insert(cause);
                     continue;
@@ -100,10 +101,6 @@ impl Ledger {
             let value = view.labels.get(&family.label).cloned();
             let worker = worker_of(named, &family.label, value.as_ref());
             resolved.labels.push((family.label.clone(), value));
-            if worker.is_err() && mutant::is(Mutant::FamilyIsUnlimited) {
-                // Nobody ever makes a limit of this name.
-                return Ok(named.child(&"nobody".into()));
-            }
             let worker = worker?;
             resolved.children.push((named.clone(), worker.clone()));
             resolved.named.insert(named.child(&worker));

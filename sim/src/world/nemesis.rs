@@ -104,7 +104,8 @@ impl World {
         }
     }
 
-    fn strike_watches(&mut self, place: usize) {
+    /// The watches of a controller break, and begin anew with lists.
+    pub(crate) fn strike_watches(&mut self, place: usize) {
         if let Some(seat) = self.seats.get_mut(place) {
             for watch in &mut seat.watches {
                 watch.break_off();
