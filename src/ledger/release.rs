@@ -12,7 +12,8 @@ use super::effect::{About, Effect, PodAction};
 use super::end::End;
 use super::ids::{PoolKey, Uid};
 use super::mutant::{self, Mutant};
-use super::object::ReleasePolicy;
+use super::object::{Mode, ReleasePolicy};
+use super::pool::Fence;
 use super::request::Request;
 use super::timers::Timer;
 
@@ -180,10 +181,12 @@ impl Ledger {
         }
         if request.gone.is_none() {
             // Whatever it had was released, on proof or on somebody's word: nothing waits for more.
-            let ended = super::end::judge(&request.view, None) != End::Live;
+            let end = super::end::judge(&request.view, None);
+            let ended = end != End::Live;
             if request.view.finalizer {
                 let finalizers = Arc::clone(&request.view.finalizers);
-                if ended && !self.lags_behind_record(uid) {
+                let wanted = end == End::Presumed && self.may_ask_for_proof(request);
+                if ended && !wanted && !self.lags_behind_record(uid) {
                     self.side_patch(uid, PodAction::StripFinalizer { finalizers });
                 }
                 return;
@@ -193,6 +196,25 @@ impl Ledger {
             }
         }
         self.forget_request(uid);
+    }
+
+    /// Whether some pool of the record has yet to count whoever holds it: it has just come and is being fenced, or was
+    /// deleted and may come back. Whoever wants the pod itself gone does not wait for the latter.
+    fn may_ask_for_proof(&self, request: &Request) -> bool {
+        let granted = request.view.granted.iter();
+        granted.flat_map(|it| it.leases.iter()).any(|lease| {
+            match self
+                .pools
+                .get(&lease.pool)
+                .filter(|pool| pool.seen.is_some())
+            {
+                Some(pool) => {
+                    let counts = pool.mode() != Some(Mode::Disabled);
+                    counts && pool.fence != Fence::Done && !pool.is_released(&request.view.uid)
+                }
+                None => !request.view.deleting,
+            }
+        })
     }
 
     /// Whether a pool as it is known here may be older than the lease that the reveal names: then its showing no such
