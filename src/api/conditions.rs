@@ -39,6 +39,8 @@ pub enum ConditionReason {
     SpecInvalid,
     /// Not ready.
     Deleting,
+    /// Not ready.
+    Quarantined,
     /// Saturated.
     Full,
     /// Not saturated.
@@ -49,6 +51,8 @@ pub enum ConditionReason {
     HoldersKept,
     /// Not over-committed.
     WithinCapacity,
+    /// Quarantined.
+    SetAside,
     /// Quarantined.
     NotUnderstood,
     /// Quarantined.
@@ -85,7 +89,7 @@ impl ConditionType {
 
 impl ConditionReason {
     /// All of them, by type.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Granting,
         Self::Paused,
         Self::Disabled,
@@ -94,11 +98,13 @@ impl ConditionReason {
         Self::TooManyHolders,
         Self::SpecInvalid,
         Self::Deleting,
+        Self::Quarantined,
         Self::Full,
         Self::RoomLeft,
         Self::NotCounted,
         Self::HoldersKept,
         Self::WithinCapacity,
+        Self::SetAside,
         Self::NotUnderstood,
         Self::WritesRefused,
         Self::Trusted,
@@ -167,6 +173,18 @@ impl ConditionReason {
                 "it was made smaller than what is held, or running holders were found; nobody is evicted",
             ),
             Self::WithinCapacity => (OverCommitted, false, "WithinCapacity", "what is held fits"),
+            Self::Quarantined => (
+                Ready,
+                false,
+                "Quarantined",
+                "it is in quarantine; the condition `Quarantined` says why",
+            ),
+            Self::SetAside => (
+                Quarantined,
+                true,
+                "SetAside",
+                "an operator set it or its family aside by `sluice.dev/quarantine`; the message says why and how it ends",
+            ),
             Self::NotUnderstood => (
                 Quarantined,
                 true,

@@ -9,6 +9,7 @@ use super::book::Ledger;
 use super::ids::{PoolKey, PoolKind};
 use super::object::{Condition, Mode, PoolStatus};
 use super::pool::{Fence, Pool};
+use super::quarantine::Quarantine;
 
 /// Condition types, as the API names them.
 const READY: &str = "Ready";
@@ -68,7 +69,8 @@ impl Ledger {
             message.into(),
         );
         let (held_back, reason, message) = match (pool.quarantine(), &pool.refusal) {
-            (Some(why), _) => (true, why.reason(), why.message()),
+            (Some(why @ Quarantine::SetAside(_)), _) => (true, "SetAside", why.message()),
+            (Some(why @ Quarantine::NotUnderstood(_)), _) => (true, "NotUnderstood", why.message()),
             (None, Some(why)) if pool.refusals >= 2 => (true, "WritesRefused", Arc::clone(why)),
             (None, _) => (
                 false,

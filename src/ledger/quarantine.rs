@@ -23,14 +23,6 @@ pub(super) enum Quarantine {
 }
 
 impl Quarantine {
-    /// One word for programs.
-    pub(super) fn reason(&self) -> &'static str {
-        match self {
-            Self::SetAside(_) => "SetAside",
-            Self::NotUnderstood(_) => "NotUnderstood",
-        }
-    }
-
     /// One sentence for people: why, and how to leave it.
     pub(super) fn message(&self) -> Arc<str> {
         match self {
