@@ -411,6 +411,7 @@ impl Ledger {
         if !known && judge(&view, Some(Gone::Watched)) == End::Confirmed {
             return;
         }
+        let version = view.version;
         self.request_seen(view);
         if let Some(request) = self.requests.get_mut(&uid) {
             if mutant::is(Mutant::ReleaseOnWatchDeleted) {
@@ -418,7 +419,8 @@ impl Ledger {
             }
             request.unwatched = true;
             request.lost_at = request.view.version;
-            request.final_state_seen = true;
+            // Something later is known of it (the answer to a patch): it had only left the selection, and may have gone on.
+            request.final_state_seen = version >= request.view.version;
             request.read_after = self.now.tick;
             self.dirty_requests.insert(uid);
         }
