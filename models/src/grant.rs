@@ -12,13 +12,28 @@ use stateright::{Model, Property};
 use crate::check::{Configuration, Size};
 use crate::leases::{Attempt, Set};
 use crate::properties::{ALL_END, FITS, ONE_EACH, RUN, RUNS_AFTER_ABORT, STAYS};
-use crate::world::{Rules, Scope, Step, World, Wrong};
+use crate::world::{PLANS, Plan, Rules, Scope, Step, World, Wrong};
 
-/// Takes and reveals in a world of this scope, under these rules.
+/// Two leaders carry out the same plan.
+const SAME_PLAN: &str = "two leaders complete the same set";
+
+/// Takes and reveals in a world of this scope, under these rules; where leaders complete what others began, some must.
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
-    scope: Scope,
-    rules: Rules,
+    pub(crate) scope: Scope,
+    pub(crate) rules: Rules,
+}
+
+impl Grant {
+    /// All plans are of one request, and have seen different halves of its set.
+    fn two_complete_one(world: &World) -> bool {
+        let plans: Vec<&Plan> = world.plans.iter().flatten().collect();
+        let halves = |two: &[&Plan]| match two {
+            [one, other] => one.request == other.request && one.durable != other.durable,
+            _ => false,
+        };
+        plans.len() == PLANS && plans.windows(2).all(halves)
+    }
 }
 
 impl Model for Grant {
@@ -40,7 +55,7 @@ impl Model for Grant {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
+        let mut properties = vec![
             Property::always(FITS, |it: &Self, world: &World| world.fits(&it.scope)),
             Property::always(ONE_EACH, |_, world: &World| world.one_lease_each()),
             Property::always(STAYS, |it: &Self, world: &World| {
@@ -51,7 +66,12 @@ impl Model for Grant {
             }),
             Property::sometimes(ALL_END, |_, world: &World| world.all_ended()),
             Property::sometimes(RUNS_AFTER_ABORT, |_, world: &World| world.ran_after_abort()),
-        ]
+        ];
+        if self.rules.completes {
+            let same = |_: &Self, world: &World| Self::two_complete_one(world);
+            properties.push(Property::sometimes(SAME_PLAN, same));
+        }
+        properties
     }
 }
 

@@ -3,18 +3,16 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use sluice::controller::transport::{
-    Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Transport, Watched,
-};
-use sluice::election::{LeaseNews, LeaseObject, Record};
-use sluice::ledger::{ChildWrite, Name, StatusWrite};
+use sluice::controller::transport::{Kind, Watched};
+use sluice::election::LeaseNews;
+use sluice::ledger::Name;
 
-use crate::server::{Call, Reply, Server};
+use crate::server::{Call, Server};
+use crate::transport::{Answer, Way};
 
-/// A transport that ends in the modelled server itself.
+/// The way that ends in the modelled server itself.
 #[derive(Clone)]
 pub struct Direct {
     server: Arc<Mutex<Server>>,
@@ -31,34 +29,14 @@ impl Direct {
     pub fn server(&self) -> MutexGuard<'_, Server> {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn ask(&self, call: &Call) -> Result<Reply, Failure> {
-        self.server().serve(0, call)
-    }
 }
 
-fn astray<T>(reply: Reply) -> T {
-    crate::bug(&format!("an answer went astray: {reply:?}"))
-}
-
-#[async_trait]
-impl Transport for Direct {
-    async fn get(&self, at: &Address) -> Result<Option<Object>, Failure> {
-        match self.ask(&Call::Get(at.clone()))? {
-            Reply::Found(found) => Ok(found),
-            other => astray(other),
-        }
+impl Way for Direct {
+    async fn ask(&self, call: Call) -> Answer {
+        self.server().serve(0, &call)
     }
 
-    async fn list(&self, kind: Kind, namespace: Option<&Name>) -> Result<Vec<Object>, Failure> {
-        match self.ask(&Call::List(kind, namespace.cloned()))? {
-            Reply::Listed(objects) => Ok(objects),
-            other => astray(other),
-        }
-    }
-
-    fn watch(&self, kind: Kind, namespace: Option<&Name>) -> BoxStream<'static, Watched> {
-        let scope = namespace.cloned();
+    fn watch(&self, kind: Kind, scope: Option<Name>) -> BoxStream<'static, Watched> {
         let own = self.clone();
         let (length, listed) = {
             let server = self.server();
@@ -87,74 +65,7 @@ impl Transport for Direct {
         futures::stream::iter(list).chain(changes).boxed()
     }
 
-    async fn write_child(&self, write: &ChildWrite) -> Result<Option<Object>, Failure> {
-        match self.ask(&Call::Child(Box::new(write.clone())))? {
-            Reply::Child(object) => Ok(object),
-            other => astray(other),
-        }
-    }
-
-    async fn replace_status(&self, write: &StatusWrite) -> Result<Object, Failure> {
-        match self.ask(&Call::Status(Box::new(write.clone())))? {
-            Reply::Written(object) => Ok(object),
-            other => astray(other),
-        }
-    }
-
-    async fn patch(
-        &self,
-        at: &Address,
-        part: Part,
-        operations: &[PatchOperation],
-    ) -> Result<Object, Failure> {
-        match self.ask(&Call::Patch(at.clone(), part, operations.to_vec()))? {
-            Reply::Written(object) => Ok(object),
-            other => astray(other),
-        }
-    }
-
-    async fn create_event(&self, _event: &NewEvent) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn page_pods(
-        &self,
-        namespace: Option<&Name>,
-        _after: Option<String>,
-    ) -> Result<(Vec<PodMetadata>, Option<String>), Failure> {
-        match self.ask(&Call::Page(namespace.cloned()))? {
-            Reply::Page(pods) => Ok((pods, None)),
-            other => astray(other),
-        }
-    }
-
-    async fn get_lease(&self, _at: &Address) -> Result<Option<LeaseObject>, Failure> {
-        match self.ask(&Call::GetLease)? {
-            Reply::Lease(lease) => Ok(lease),
-            other => astray(other),
-        }
-    }
-
-    async fn create_lease(&self, _at: &Address, record: &Record) -> Result<LeaseObject, Failure> {
-        match self.ask(&Call::PutLease(None, record.clone()))? {
-            Reply::Lease(Some(lease)) => Ok(lease),
-            other => astray(other),
-        }
-    }
-
-    async fn replace_lease(
-        &self,
-        _at: &Address,
-        base: &LeaseObject,
-        record: &Record,
-    ) -> Result<LeaseObject, Failure> {
-        match self.ask(&Call::PutLease(Some(base.version), record.clone()))? {
-            Reply::Lease(Some(lease)) => Ok(lease),
-            other => astray(other),
-        }
-    }
-
-    fn watch_lease(&self, _at: &Address) -> BoxStream<'static, LeaseNews> {
+    fn watch_lease(&self) -> BoxStream<'static, LeaseNews> {
         futures::stream::pending().boxed()
     }
 

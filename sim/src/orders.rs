@@ -8,7 +8,7 @@ use sluice::api::names;
 use sluice::ledger::{Name, Uid};
 
 use crate::check::Violation;
-use crate::server::{Container, Phase, Pod};
+use crate::server::Pod;
 use crate::world::plan::Plan;
 use crate::world::{SECOND, World};
 
@@ -59,21 +59,9 @@ pub fn run(which: Run) -> Result<(), Violation> {
 
 fn pod(name: &str, slots: &str, priority: i32) -> Pod {
     Pod {
-        uid: "".into(),
-        namespace: "ns".into(),
-        name: Name::from(name),
-        version: 0,
-        created: sluice::ledger::Micros(0),
         priority,
-        labels: BTreeMap::new(),
         annotations: BTreeMap::from([(names::SLOTS.to_owned(), slots.to_owned())]),
-        gates: Vec::new(),
-        node: None,
-        phase: Phase::Pending,
-        container: Container::Unreported,
-        collected: false,
-        deleting: false,
-        finalizers: Vec::new(),
+        ..Pod::new("ns".into(), Name::from(name))
     }
 }
 

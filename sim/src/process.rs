@@ -13,7 +13,7 @@ use sluice::election::Timing;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use crate::transport::SimTransport;
+use crate::transport::{Post, Wire};
 
 /// Notices when a runtime would wait for something to happen.
 #[derive(Default)]
@@ -49,7 +49,7 @@ pub struct Process {
     stop: watch::Sender<bool>,
     ended: Arc<Mutex<bool>>,
     /// Its way to the server.
-    pub transport: SimTransport,
+    pub post: Post,
     /// Its clock, in milliseconds since it started.
     clock_ms: u64,
 }
@@ -65,8 +65,8 @@ impl Process {
             .on_thread_park(move || hook.parked())
             .build()
             .unwrap_or_else(|error| crate::bug(&format!("no runtime: {error}")));
-        let transport = SimTransport::default();
-        transport.mailbox().server_micros = server_micros;
+        let post = Post::default();
+        post.mailbox().server_micros = server_micros;
         let (stop, told) = watch::channel(false);
         let config = Config {
             namespaces: namespaces.to_vec(),
@@ -84,7 +84,7 @@ impl Process {
             }),
         };
         let ended = Arc::new(Mutex::new(false));
-        let (own, told_end) = (transport.clone(), Arc::clone(&ended));
+        let (own, told_end) = (Wire(post.clone()), Arc::clone(&ended));
         runtime.spawn(async move {
             let _ = run(config, own, told).await;
             *told_end.lock().unwrap_or_else(PoisonError::into_inner) = true;
@@ -94,7 +94,7 @@ impl Process {
             idle,
             stop,
             ended,
-            transport,
+            post,
             clock_ms: 0,
         }
     }

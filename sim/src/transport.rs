@@ -56,24 +56,68 @@ pub struct Mailbox {
     pub server_micros: u64,
 }
 
-/// The transport of one process.
+/// A way to the modelled server.
+pub trait Way: Send + Sync + 'static {
+    /// Asks it something, and gives what came back, if anything did.
+    fn ask(&self, call: Call) -> impl Future<Output = Answer> + Send;
+
+    /// Opens a watch.
+    fn watch(&self, kind: Kind, scope: Option<Name>) -> BoxStream<'static, Watched>;
+
+    /// Opens a watch of the Lease.
+    fn watch_lease(&self) -> BoxStream<'static, LeaseNews>;
+
+    /// The server's clock, as far as this side has heard of it.
+    fn server_micros(&self) -> u64;
+}
+
+/// The transport over a way: each call as a message, each answer of the kind that was asked for.
 #[derive(Clone, Default)]
-pub struct SimTransport {
+pub struct Wire<W>(pub W);
+
+/// The way of one process: into its mailbox.
+#[derive(Clone, Default)]
+pub struct Post {
     mailbox: Arc<Mutex<Mailbox>>,
 }
 
-impl SimTransport {
+impl Post {
     /// What was sent.
     pub fn mailbox(&self) -> MutexGuard<'_, Mailbox> {
         self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
+impl Way for Post {
     async fn ask(&self, call: Call) -> Answer {
         let (back, answer) = oneshot::channel();
         self.mailbox().calls.push(Outgoing { call, back });
         answer
             .await
             .unwrap_or_else(|_| Err(Failure::Unknown("the connection is gone".to_owned())))
+    }
+
+    fn watch(&self, kind: Kind, scope: Option<Name>) -> BoxStream<'static, Watched> {
+        let (events, received) = mpsc::unbounded_channel();
+        let feed = Feed::Objects(events);
+        self.mailbox()
+            .watches
+            .push(OpenedWatch { kind, scope, feed });
+        stream(received)
+    }
+
+    fn watch_lease(&self) -> BoxStream<'static, LeaseNews> {
+        let (events, received) = mpsc::unbounded_channel();
+        self.mailbox().watches.push(OpenedWatch {
+            kind: Kind::Lease,
+            scope: None,
+            feed: Feed::Lease(events),
+        });
+        stream(received)
+    }
+
+    fn server_micros(&self) -> u64 {
+        self.mailbox().server_micros
     }
 }
 
@@ -91,40 +135,34 @@ fn astray<T>(reply: Reply) -> T {
 }
 
 #[async_trait]
-impl Transport for SimTransport {
+impl<W: Way> Transport for Wire<W> {
     async fn get(&self, at: &Address) -> Result<Option<Object>, Failure> {
-        match self.ask(Call::Get(at.clone())).await? {
+        match self.0.ask(Call::Get(at.clone())).await? {
             Reply::Found(found) => Ok(found),
             other => astray(other),
         }
     }
 
     async fn list(&self, kind: Kind, namespace: Option<&Name>) -> Result<Vec<Object>, Failure> {
-        match self.ask(Call::List(kind, namespace.cloned())).await? {
+        match self.0.ask(Call::List(kind, namespace.cloned())).await? {
             Reply::Listed(objects) => Ok(objects),
             other => astray(other),
         }
     }
 
     fn watch(&self, kind: Kind, namespace: Option<&Name>) -> BoxStream<'static, Watched> {
-        let (events, received) = mpsc::unbounded_channel();
-        let scope = namespace.cloned();
-        let feed = Feed::Objects(events);
-        self.mailbox()
-            .watches
-            .push(OpenedWatch { kind, scope, feed });
-        stream(received)
+        self.0.watch(kind, namespace.cloned())
     }
 
     async fn write_child(&self, write: &ChildWrite) -> Result<Option<Object>, Failure> {
-        match self.ask(Call::Child(Box::new(write.clone()))).await? {
+        match self.0.ask(Call::Child(Box::new(write.clone()))).await? {
             Reply::Child(object) => Ok(object),
             other => astray(other),
         }
     }
 
     async fn replace_status(&self, write: &StatusWrite) -> Result<Object, Failure> {
-        match self.ask(Call::Status(Box::new(write.clone()))).await? {
+        match self.0.ask(Call::Status(Box::new(write.clone()))).await? {
             Reply::Written(object) => Ok(object),
             other => astray(other),
         }
@@ -137,14 +175,14 @@ impl Transport for SimTransport {
         operations: &[PatchOperation],
     ) -> Result<Object, Failure> {
         let call = Call::Patch(at.clone(), part, operations.to_vec());
-        match self.ask(call).await? {
+        match self.0.ask(call).await? {
             Reply::Written(object) => Ok(object),
             other => astray(other),
         }
     }
 
     async fn create_event(&self, event: &NewEvent) -> Result<(), Failure> {
-        match self.ask(Call::Event(event.clone())).await? {
+        match self.0.ask(Call::Event(event.clone())).await? {
             Reply::Done => Ok(()),
             other => astray(other),
         }
@@ -155,21 +193,21 @@ impl Transport for SimTransport {
         namespace: Option<&Name>,
         _after: Option<String>,
     ) -> Result<(Vec<PodMetadata>, Option<String>), Failure> {
-        match self.ask(Call::Page(namespace.cloned())).await? {
+        match self.0.ask(Call::Page(namespace.cloned())).await? {
             Reply::Page(pods) => Ok((pods, None)),
             other => astray(other),
         }
     }
 
     async fn get_lease(&self, _at: &Address) -> Result<Option<LeaseObject>, Failure> {
-        match self.ask(Call::GetLease).await? {
+        match self.0.ask(Call::GetLease).await? {
             Reply::Lease(lease) => Ok(lease),
             other => astray(other),
         }
     }
 
     async fn create_lease(&self, _at: &Address, record: &Record) -> Result<LeaseObject, Failure> {
-        match self.ask(Call::PutLease(None, record.clone())).await? {
+        match self.0.ask(Call::PutLease(None, record.clone())).await? {
             Reply::Lease(Some(lease)) => Ok(lease),
             other => astray(other),
         }
@@ -182,23 +220,17 @@ impl Transport for SimTransport {
         record: &Record,
     ) -> Result<LeaseObject, Failure> {
         let call = Call::PutLease(Some(base.version), record.clone());
-        match self.ask(call).await? {
+        match self.0.ask(call).await? {
             Reply::Lease(Some(lease)) => Ok(lease),
             other => astray(other),
         }
     }
 
     fn watch_lease(&self, _at: &Address) -> BoxStream<'static, LeaseNews> {
-        let (events, received) = mpsc::unbounded_channel();
-        self.mailbox().watches.push(OpenedWatch {
-            kind: Kind::Lease,
-            scope: None,
-            feed: Feed::Lease(events),
-        });
-        stream(received)
+        self.0.watch_lease()
     }
 
     fn server_micros(&self) -> u64 {
-        self.mailbox().server_micros
+        self.0.server_micros()
     }
 }

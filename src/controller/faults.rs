@@ -3,18 +3,13 @@
 //!
 //! Only debug builds read the environment; a release build has no such switch.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
-use futures::stream::BoxStream;
-
+use super::around::{Around, Say, Write};
 use super::kube_transport::Shared;
-use super::transport::{
-    Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Transport, Watched,
-};
-use crate::election::{LeaseNews, LeaseObject, Record};
-use crate::ledger::{ChildWrite, Name, StatusWrite};
+use super::transport::Failure;
 
 /// Abort the process right after this many writes have been applied.
 const CRASH_AFTER_WRITES: &str = "SLUICE_FAULT_CRASH_AFTER_WRITES";
@@ -42,18 +37,17 @@ pub(super) fn around(transport: Shared) -> Shared {
         return transport;
     }
     let (crash_after, lose, conflicts) = faults;
-    Arc::new(Faulty {
-        transport,
+    let say = Faulty {
         crash_after,
         lose,
         conflicts,
         writes: AtomicU64::new(0),
         statuses: AtomicU64::new(0),
-    })
+    };
+    Arc::new(Around { transport, say })
 }
 
 struct Faulty {
-    transport: Shared,
     crash_after: Option<u64>,
     lose: Option<u64>,
     conflicts: Option<u64>,
@@ -62,6 +56,13 @@ struct Faulty {
 }
 
 impl Faulty {
+    /// This status write is one of those that are not sent.
+    fn conflicts_now(&self) -> bool {
+        let count = self.statuses.fetch_add(1, Ordering::SeqCst) + 1;
+        self.conflicts
+            .is_some_and(|every| every > 0 && count.is_multiple_of(every))
+    }
+
     /// A write was answered: the process may end here, or the answer may be lost.
     fn applied<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
         let answer = answer?;
@@ -81,78 +82,19 @@ impl Faulty {
     }
 }
 
-#[async_trait]
-impl Transport for Faulty {
-    async fn get(&self, at: &Address) -> Result<Option<Object>, Failure> {
-        self.transport.get(at).await
-    }
-
-    async fn list(&self, kind: Kind, namespace: Option<&Name>) -> Result<Vec<Object>, Failure> {
-        self.transport.list(kind, namespace).await
-    }
-
-    fn watch(&self, kind: Kind, namespace: Option<&Name>) -> BoxStream<'static, Watched> {
-        self.transport.watch(kind, namespace)
-    }
-
-    async fn write_child(&self, write: &ChildWrite) -> Result<Option<Object>, Failure> {
-        self.applied(self.transport.write_child(write).await)
-    }
-
-    async fn replace_status(&self, write: &StatusWrite) -> Result<Object, Failure> {
-        let count = self.statuses.fetch_add(1, Ordering::SeqCst) + 1;
-        if self
-            .conflicts
-            .is_some_and(|every| every > 0 && count.is_multiple_of(every))
-        {
-            return Err(Failure::Conflict("a conflict on purpose".to_owned()));
+impl Say for Faulty {
+    async fn pass<T: Send>(
+        &self,
+        what: Write,
+        request: impl Future<Output = Result<T, Failure>> + Send,
+    ) -> Result<T, Failure> {
+        match what {
+            // Nothing depends on events.
+            Write::Event => request.await,
+            Write::Status if self.conflicts_now() => {
+                Err(Failure::Conflict("a conflict on purpose".to_owned()))
+            }
+            Write::Child | Write::Status | Write::Patch => self.applied(request.await),
         }
-        self.applied(self.transport.replace_status(write).await)
-    }
-
-    async fn patch(
-        &self,
-        at: &Address,
-        part: Part,
-        operations: &[PatchOperation],
-    ) -> Result<Object, Failure> {
-        self.applied(self.transport.patch(at, part, operations).await)
-    }
-
-    async fn create_event(&self, event: &NewEvent) -> Result<(), Failure> {
-        self.transport.create_event(event).await
-    }
-
-    async fn page_pods(
-        &self,
-        namespace: Option<&Name>,
-        after: Option<String>,
-    ) -> Result<(Vec<PodMetadata>, Option<String>), Failure> {
-        self.transport.page_pods(namespace, after).await
-    }
-
-    async fn get_lease(&self, at: &Address) -> Result<Option<LeaseObject>, Failure> {
-        self.transport.get_lease(at).await
-    }
-
-    async fn create_lease(&self, at: &Address, record: &Record) -> Result<LeaseObject, Failure> {
-        self.transport.create_lease(at, record).await
-    }
-
-    async fn replace_lease(
-        &self,
-        at: &Address,
-        base: &LeaseObject,
-        record: &Record,
-    ) -> Result<LeaseObject, Failure> {
-        self.transport.replace_lease(at, base, record).await
-    }
-
-    fn watch_lease(&self, at: &Address) -> BoxStream<'static, LeaseNews> {
-        self.transport.watch_lease(at)
-    }
-
-    fn server_micros(&self) -> u64 {
-        self.transport.server_micros()
     }
 }

@@ -10,8 +10,10 @@
 //! One task, the driver, owns the ledger. Everything else is plumbing around it: intake turns watches
 //! into commands, execute carries out effects with bounded concurrency and brings the answers back,
 //! events go out in a lane of their own, the sweep labels pods that admission missed; a candidacy says
-//! whether this controller leads, and nothing is written without its mandate. All of it speaks through one narrow trait, [`transport::Transport`]. Tested by `tests/it` on a real control plane.
+//! whether this controller leads, and nothing is written without its mandate. All of it speaks through
+//! one narrow trait, [`transport::Transport`]. Tested by `tests/it` on a real control plane.
 
+mod around;
 mod candidacy;
 mod config;
 mod driver;

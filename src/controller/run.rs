@@ -19,10 +19,9 @@ use super::execute::Executor;
 use super::http_server::{self, Answers};
 use super::intake::{self, News};
 use super::kube_transport::Shared;
-use super::mandated::Mandated;
 use super::metrics::Metrics;
 use super::transport::{Address, Kind, Transport};
-use super::{events, faults, sweep};
+use super::{events, faults, mandated, sweep};
 use crate::election::Loss;
 use crate::ledger::{Command, Ledger, Name, Options};
 
@@ -68,7 +67,7 @@ pub async fn run(
         Candidacy::begin(election, &process, &transport, warm, needed_seen)
     };
     let candidacy = config.election.as_ref().map(begin);
-    let transport = mandated(transport, candidacy.as_ref());
+    let transport = with_mandate(transport, candidacy.as_ref());
     let mut tasks = JoinSet::new();
     let answers = Answers {
         metrics: metrics.clone(),
@@ -136,9 +135,9 @@ fn random_id() -> String {
 }
 
 /// Whoever stands for election writes nothing without a mandate.
-fn mandated(transport: Shared, candidacy: Option<&Candidacy>) -> Shared {
+fn with_mandate(transport: Shared, candidacy: Option<&Candidacy>) -> Shared {
     match candidacy {
-        Some(candidacy) => Arc::new(Mandated::new(transport, candidacy.mandate.clone())),
+        Some(candidacy) => Arc::new(mandated::around(transport, candidacy.mandate.clone())),
         None => transport,
     }
 }

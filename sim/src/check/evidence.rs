@@ -83,6 +83,7 @@ impl Checker {
                 named
                     && is_revealed(seen)
                     && seen.pod.is_managed()
+                    && !self.unlabelled.contains(&seen.pod.uid)
                     && !seen.pod.phase.is_terminal()
                     && !(seen.pod.deleting && seen.pod.node.is_none())
                     && !self.excused.contains(&seen.pod.uid)

@@ -47,6 +47,8 @@ pub struct Checker {
     /// Pods whose annotations people forged, and those that a restored past concerns: the invariants about them depended
     /// on nobody doing that.
     excused: BTreeSet<Uid>,
+    /// Whoever has lost our label for a while: a limit that is fenced meanwhile hears of it later, from the sweep.
+    unlabelled: BTreeSet<Uid>,
     /// Released by an operator's word, from which pool.
     released: BTreeSet<(PoolKey, Uid)>,
     /// Limits and locks that were there once and went.
@@ -69,6 +71,7 @@ impl Checker {
             ended: BTreeMap::new(),
             revealed: BTreeSet::new(),
             excused: BTreeSet::new(),
+            unlabelled: BTreeSet::new(),
             released: BTreeSet::new(),
             deleted: BTreeSet::new(),
             lease_writers: BTreeMap::new(),

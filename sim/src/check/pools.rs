@@ -37,7 +37,7 @@ impl Checker {
             self.room(key, now, &old, &new)?;
             self.tokens_grow(key, &old, &new)?;
             self.grants(key, now, &old, &new, entry.by, counts)?;
-            self.removals(key, now, &old, &new, entry.at, nodes, counts)?;
+            self.removals(now, (&old, &new), entry.at, nodes, counts)?;
             if let Some(seen) = self.uncounted(key, now) {
                 let name = seen.pod.name.to_string();
                 let what = format!(
@@ -222,17 +222,15 @@ impl Checker {
     }
 
     /// Invariant 4, and the rule that an unrevealed request is aborted before its leases go.
-    #[allow(clippy::too_many_arguments)]
     fn removals(
         &self,
-        key: &PoolKey,
         now: &PoolObject,
-        old: &PoolStatus,
-        new: &PoolStatus,
+        (old, new): (&PoolStatus, &PoolStatus),
         at: u64,
         nodes: &Nodes,
         counts: &mut Counts,
     ) -> Result<(), Violation> {
+        let key = &now.key;
         for lease in old.entries() {
             if new.entries().any(|it| it.uid == lease.uid) {
                 continue;

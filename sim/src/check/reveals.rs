@@ -40,6 +40,9 @@ impl Checker {
         let Some(before) = before else {
             return Ok(());
         };
+        if before.pod.is_managed() && !now.pod.is_managed() {
+            self.unlabelled.insert(uid.clone());
+        }
         if by_hand {
             return Ok(());
         }
@@ -249,6 +252,10 @@ impl Checker {
                 is_revealed(seen) && !never && (runs || !seen.pod.phase.is_terminal())
             })
             .filter(|seen| !self.excused.contains(&seen.pod.uid))
+            .filter(|seen| {
+                let counted = status.entries().any(|it| it.uid == seen.pod.uid);
+                counted || !self.unlabelled.contains(&seen.pod.uid)
+            })
             .filter(|seen| !self.released.contains(&(key.clone(), seen.pod.uid.clone())))
             .filter_map(|seen| lease_of(seen).map(|it| it.1))
             .sum();

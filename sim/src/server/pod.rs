@@ -92,6 +92,27 @@ pub struct Seen {
 }
 
 impl Pod {
+    /// One that nobody has looked at yet: pending, without a gate, asking for nothing.
+    pub fn new(namespace: Name, name: Name) -> Self {
+        Self {
+            uid: "".into(),
+            namespace,
+            name,
+            version: 0,
+            created: Micros(0),
+            priority: 0,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            gates: Vec::new(),
+            node: None,
+            phase: Phase::Pending,
+            container: Container::Unreported,
+            collected: false,
+            deleting: false,
+            finalizers: Vec::new(),
+        }
+    }
+
     /// It has our gate.
     pub fn is_gated(&self) -> bool {
         self.gates.iter().any(|gate| gate == names::GATE)

@@ -1,6 +1,5 @@
 //! What a controller asks of the modelled server, and how it answers.
 
-use sluice::api::names;
 use sluice::controller::transport::{
     Address, Failure, Kind, NewEvent, Object, Part as Which, PatchOperation, PodMetadata,
 };
@@ -314,9 +313,8 @@ impl Server {
         }
     }
 
-    /// The gates a patch leaves are ours to count: none of Sluice's requests adds one.
+    /// Whether our gate holds this pod.
     pub fn is_gated(&self, uid: &Uid) -> bool {
-        self.pod(uid)
-            .is_some_and(|seen| seen.pod.gates.iter().any(|gate| gate == names::GATE))
+        self.pod(uid).is_some_and(|seen| seen.pod.is_gated())
     }
 }

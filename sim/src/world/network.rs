@@ -59,6 +59,16 @@ pub(super) struct Visitor {
 }
 
 impl World {
+    /// How long one way takes.
+    fn latency(&mut self) -> u64 {
+        let most = if self.calm {
+            10_000
+        } else {
+            self.plan.latency_max_us
+        };
+        self.dice.between(300, most)
+    }
+
     /// A request leaves its process.
     pub(super) fn send(&mut self, place: usize, life: u64, outgoing: Outgoing) {
         let Outgoing { call, back } = outgoing;
@@ -76,12 +86,7 @@ impl World {
         if !self.is_alive(place, life) {
             return;
         }
-        let latency_max = if self.calm {
-            10_000
-        } else {
-            self.plan.latency_max_us
-        };
-        let mut latency = self.dice.between(300, latency_max);
+        let mut latency = self.latency();
         if self.is_faulty(4) {
             latency = self.dice.between(SECOND / 2, 60 * SECOND);
             self.fault("request: delayed", || {
@@ -122,12 +127,6 @@ impl World {
         if !self.is_faulty(1) {
             return Fate::Plain;
         }
-        let refusals: [fn(String) -> Failure; 4] = [
-            Failure::Conflict,
-            Failure::Invalid,
-            Failure::Refused,
-            Failure::Unknown,
-        ];
         let (fate, what) = match (self.dice.roll(6), call.is_write()) {
             (0, _) => (Fate::LostBefore, "request: lost before the server"),
             (1, true) => (Fate::LostAfter, "request: applied, answer lost"),
@@ -140,17 +139,14 @@ impl World {
                 (Fate::Twice(late), "request: delivered twice")
             }
             (4, true) => {
-                let refusal = self.dice.index(refusals.len());
-                let (make, what) = match refusal {
-                    0 => (refusals[0], "answer: 409"),
-                    1 => (refusals[1], "answer: 422"),
-                    2 => (refusals[2], "answer: 429"),
-                    _ => (refusals[3], "answer: 500"),
+                let said = "somebody on the way says so".to_owned();
+                let (failure, what) = match self.dice.roll(4) {
+                    0 => (Failure::Conflict(said), "answer: 409"),
+                    1 => (Failure::Invalid(said), "answer: 422"),
+                    2 => (Failure::Refused(said), "answer: 429"),
+                    _ => (Failure::Unknown(said), "answer: 500"),
                 };
-                (
-                    Fate::Answered(make("somebody on the way says so".to_owned())),
-                    what,
-                )
+                (Fate::Answered(failure), what)
             }
             _ => {
                 let unknown = Failure::Unknown("503 from somebody on the way".to_owned());
@@ -202,12 +198,7 @@ impl World {
         };
         self.note(3, id);
         let deadline = sent.saturating_add(TIMEOUT_US);
-        let latency_max = if self.calm {
-            10_000
-        } else {
-            self.plan.latency_max_us
-        };
-        let back = self.now.saturating_add(self.dice.between(300, latency_max));
+        let back = self.latency().saturating_add(self.now);
         let (answer, at) = if back > deadline {
             (unknown(), deadline.max(self.now))
         } else {

@@ -8,7 +8,7 @@ use sluice::ledger::Uid;
 
 use super::owners::furniture;
 use super::{What, World, abroad, home, nodes};
-use crate::server::{Container, Phase, Pod, Writer};
+use crate::server::{Phase, Pod, Writer};
 
 /// Pods that may be there at once; beyond it people wait.
 const PODS_MAX: usize = 60;
@@ -119,35 +119,21 @@ impl World {
             self.dice.pick(&REQUESTS)
         };
         let (slots, locks) = request.copied().unwrap_or_default();
+        let namespace = if self.dice.one_in(8) {
+            abroad()
+        } else {
+            home()
+        };
+        // Names are used again now and then.
+        let number = if self.dice.one_in(6) {
+            self.dice.roll(8)
+        } else {
+            100 + self.pods
+        };
         let mut pod = Pod {
-            uid: "".into(),
-            namespace: if self.dice.one_in(8) {
-                abroad()
-            } else {
-                home()
-            },
-            // Names are used again now and then.
-            name: format!(
-                "pod-{}",
-                if self.dice.one_in(6) {
-                    self.dice.roll(8)
-                } else {
-                    100 + self.pods
-                }
-            )
-            .into(),
-            version: 0,
             created: self.server.clock(),
             priority: i32::try_from(self.dice.roll(3)).unwrap_or(0),
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            gates: Vec::new(),
-            node: None,
-            phase: Phase::Pending,
-            container: Container::Unreported,
-            collected: false,
-            deleting: false,
-            finalizers: Vec::new(),
+            ..Pod::new(namespace, format!("pod-{number}").into())
         };
         for (annotation, text) in [(names::SLOTS, slots), (names::LOCKS, locks)] {
             if !text.is_empty() {

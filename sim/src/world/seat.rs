@@ -158,10 +158,10 @@ impl World {
         let Some(process) = &mut seat.process else {
             return;
         };
-        process.transport.mailbox().server_micros = server_micros;
+        process.post.mailbox().server_micros = server_micros;
         process.run(clock_ms);
         let (calls, watches) = {
-            let mut mailbox = process.transport.mailbox();
+            let mut mailbox = process.post.mailbox();
             (
                 std::mem::take(&mut mailbox.calls),
                 std::mem::take(&mut mailbox.watches),

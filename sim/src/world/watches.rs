@@ -6,6 +6,7 @@ use sluice::controller::transport::{Kind, Object, Watched};
 use sluice::election::LeaseNews;
 use sluice::ledger::{Name, PoolKind};
 
+use super::seat::Seat;
 use super::{What, World};
 use crate::server::{Change, Seen, Server};
 use crate::transport::{Feed, OpenedWatch};
@@ -98,6 +99,10 @@ pub(crate) fn shown(
         .flatten()
 }
 
+fn watch_mut(seats: &mut [Seat], place: usize, index: usize) -> Option<&mut Watching> {
+    seats.get_mut(place)?.watches.get_mut(index)
+}
+
 impl World {
     pub(super) fn open_watch(&mut self, place: usize, life: u64, opened: OpenedWatch) {
         let lag = self.dice.between(500, self.plan.latency_max_us);
@@ -131,11 +136,7 @@ impl World {
                 } else {
                     self.plan.lag_max_us
                 };
-                let Some(watch) = self
-                    .seats
-                    .get_mut(place)
-                    .and_then(|seat| seat.watches.get_mut(index))
-                else {
+                let Some(watch) = watch_mut(&mut self.seats, place, index) else {
                     continue;
                 };
                 if !watch.scheduled
@@ -182,11 +183,7 @@ impl World {
     /// Lists everything there is; how many events that were.
     fn show_list(&mut self, place: usize, index: usize) -> usize {
         let length = self.server.log.len();
-        let Some(watch) = self
-            .seats
-            .get_mut(place)
-            .and_then(|seat| seat.watches.get_mut(index))
-        else {
+        let Some(watch) = watch_mut(&mut self.seats, place, index) else {
             return 0;
         };
         watch.shown = Some(length);
@@ -217,11 +214,7 @@ impl World {
 
     fn show_changes(&mut self, place: usize, index: usize, shown: usize) -> usize {
         let most = usize::try_from(self.dice.between(1, CHUNK_MAX)).unwrap_or(1);
-        let Some(watch) = self
-            .seats
-            .get_mut(place)
-            .and_then(|seat| seat.watches.get_mut(index))
-        else {
+        let Some(watch) = watch_mut(&mut self.seats, place, index) else {
             return 0;
         };
         let mut told = 0;

@@ -15,6 +15,7 @@ use sluice::ledger::{
 };
 use sluice_sim::direct::Direct;
 use sluice_sim::server::{self, Rules, Server, Setup, Writer};
+use sluice_sim::transport::Wire;
 use sluice_testenv::ControlPlane;
 
 /// A server with people around it.
@@ -34,7 +35,7 @@ pub(crate) trait Site: Sync {
 }
 
 /// The modelled server.
-pub(crate) struct Modelled(Direct);
+pub(crate) struct Modelled(Wire<Direct>);
 
 impl Modelled {
     pub(crate) fn new() -> Self {
@@ -43,7 +44,7 @@ impl Modelled {
             guards: false,
             raises: false,
         };
-        Self(Direct::new(Server::new(setup)))
+        Self(Wire(Direct::new(Server::new(setup))))
     }
 
     fn limit(name: &str) -> PoolKey {
@@ -55,7 +56,7 @@ impl Modelled {
     }
 
     fn uid(&self, name: &str) -> Uid {
-        let server = self.0.server();
+        let server = self.0.0.server();
         let found = server.pods().find(|seen| seen.pod.name.as_str() == name);
         found.unwrap().pod.uid.clone()
     }
@@ -85,6 +86,7 @@ impl Site for Modelled {
             family: None,
         };
         self.0
+            .0
             .server()
             .create_pool(Writer::Person, &Self::limit(name), spec, None)
             .unwrap();
@@ -92,6 +94,7 @@ impl Site for Modelled {
 
     async fn resize_limit(&self, name: &str, slots: u64) {
         self.0
+            .0
             .server()
             .edit_spec(Writer::Person, &Self::limit(name), |spec| {
                 spec.capacity = slots
@@ -99,12 +102,13 @@ impl Site for Modelled {
     }
 
     async fn touch_limit(&self, name: &str) {
-        self.0.server().touch_pool(&Self::limit(name), []);
+        self.0.0.server().touch_pool(&Self::limit(name), []);
     }
 
     async fn delete_limit(&self, name: &str) {
         assert!(
             self.0
+                .0
                 .server()
                 .delete_pool(Writer::Person, &Self::limit(name))
         );
@@ -113,42 +117,31 @@ impl Site for Modelled {
     async fn create_pod(&self, name: &str, slots: &str, gates: &[&str]) {
         let ours = [names::GATE].into_iter().chain(gates.iter().copied());
         let pod = server::Pod {
-            uid: "".into(),
-            namespace: "ns".into(),
-            name: name.into(),
-            version: 0,
-            created: self.0.server().clock(),
-            priority: 0,
-            labels: BTreeMap::new(),
+            created: self.0.0.server().clock(),
             annotations: BTreeMap::from([(names::SLOTS.to_owned(), slots.to_owned())]),
             gates: ours.map(str::to_owned).collect(),
-            node: None,
-            phase: server::Phase::Pending,
-            container: server::Container::Unreported,
-            collected: false,
-            deleting: false,
-            finalizers: Vec::new(),
+            ..server::Pod::new("ns".into(), name.into())
         };
-        self.0.server().create_pod(pod, false).unwrap();
+        self.0.0.server().create_pod(pod, false).unwrap();
     }
 
     async fn annotate_pod(&self, name: &str, key: &str, text: &str) {
         let uid = self.uid(name);
-        self.0.server().person_writes(&uid, |pod| {
+        self.0.0.server().person_writes(&uid, |pod| {
             pod.annotations.insert(key.to_owned(), text.to_owned());
         });
     }
 
     async fn unlabel_pod(&self, name: &str) {
         let uid = self.uid(name);
-        self.0.server().person_writes(&uid, |pod| {
+        self.0.0.server().person_writes(&uid, |pod| {
             pod.labels.remove(names::MANAGED);
         });
     }
 
     async fn delete_pod(&self, name: &str) {
         let uid = self.uid(name);
-        self.0.server().delete_pod(&uid);
+        self.0.0.server().delete_pod(&uid);
     }
 }
 
