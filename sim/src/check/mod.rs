@@ -40,6 +40,8 @@ pub struct Checker {
     gone: BTreeMap<Uid, Arc<Seen>>,
     /// Greatest token ever given for a key, over all incarnations.
     tokens: BTreeMap<PoolKey, u64>,
+    /// The server's clock at the last restore.
+    restored_at: u64,
     /// When a pod was first seen ended or gone, in microseconds of true time.
     ended: BTreeMap<Uid, u64>,
     /// Whoever was ever revealed.
@@ -68,6 +70,7 @@ impl Checker {
             pods: BTreeMap::new(),
             gone: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            restored_at: 0,
             ended: BTreeMap::new(),
             revealed: BTreeSet::new(),
             excused: BTreeSet::new(),
@@ -145,6 +148,7 @@ impl Checker {
             .pools()
             .map(|pool| (pool.key.clone(), Arc::clone(pool)))
             .collect();
+        self.restored_at = server.clock().0;
         self.excused.extend(self.pods.keys().cloned());
         self.pods = server
             .pods()
