@@ -214,3 +214,23 @@ pub(super) fn failure(error: kube::Error) -> Failure {
         _ => Failure::Refused(message),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::core::DeserializeGuard;
+
+    use super::translate::PodWire;
+    use super::*;
+
+    #[test]
+    fn a_pod_that_cannot_be_parsed_is_named_and_left_out() {
+        let read = |spec: Value| {
+            let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "ns"}, "spec": spec});
+            serde_json::from_value::<DeserializeGuard<PodWire>>(pod).unwrap()
+        };
+        assert!(read(json!({})).0.is_ok());
+        let broken = read(json!(7)).0.err().unwrap();
+        let told = broken_pod(&broken);
+        assert!(told.contains("pod ns/p cannot be understood"), "{told}");
+    }
+}

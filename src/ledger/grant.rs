@@ -138,18 +138,18 @@ impl Ledger {
         let Phase::Revealing(_, sending) = &mut request.phase else {
             return;
         };
-        if sending
-            .refused_since
-            .is_some_and(|since| now.since(since) >= REVEAL_REFUSED_FOR)
-            && sending.state != Sent::Flying
-        {
+        let given_up_at = sending.refused_since.map(|it| it.after(REVEAL_REFUSED_FOR));
+        if given_up_at.is_some_and(|at| at <= now) && sending.state != Sent::Flying {
             self.stop_grant(uid, Why::RevealRefused);
             return;
         }
         match sending.state {
             Sent::Flying => {}
             Sent::Doubtful => self.want_read(uid),
-            Sent::Due(at) if at > now => self.timers.set(at, Timer::Request(uid.clone())),
+            Sent::Due(at) if at > now => {
+                let at = given_up_at.map_or(at, |end| end.min(at));
+                self.timers.set(at, Timer::Request(uid.clone()));
+            }
             Sent::Due(_) => {
                 sending.state = Sent::Flying;
                 self.send_reveal(uid);

@@ -79,8 +79,7 @@ impl Ledger {
         let Some(request) = self.requests.get(uid) else {
             return;
         };
-        let waits = matches!(request.phase, Phase::Waiting) && !request.view.is_revealed();
-        if !waits || request.gone.is_some() || !self.options.events {
+        if request.view.is_revealed() || request.gone.is_some() || !self.options.events {
             return;
         }
         // Causes change without anybody touching the request: look again from time to time, the more
@@ -89,10 +88,14 @@ impl Ledger {
         let pause = Span::seconds(waiting / NOTICES_PER_SECOND).max(RECHECK_EVERY);
         self.timers
             .set(self.now.tick.after(pause), Timer::Notice(uid.clone()));
-        let Some(cause) = self.cause_of(uid) else {
+        let Some(request) = self.requests.get(uid) else {
             return;
         };
-        let Some(request) = self.requests.get(uid) else {
+        // One that is just being granted, or given up, may wait again.
+        if !matches!(request.phase, Phase::Waiting) {
+            return;
+        }
+        let Some(cause) = self.cause_of(uid) else {
             return;
         };
         if cause == Cause::RequestDeleting {
@@ -125,9 +128,10 @@ impl Ledger {
         }
     }
 
+    /// Room for one more notice. The last place is kept for what is about more than one pod.
     fn bucket_has_room(&self) -> bool {
         let mut copy = self.bucket.clone();
-        copy.take(self.now.tick)
+        copy.take(self.now.tick) && copy.take(self.now.tick)
     }
 
     /// Counts an event that could not go out with the pools it was about.

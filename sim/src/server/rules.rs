@@ -49,6 +49,10 @@ pub fn broken(
     if rules == Rules::None {
         return None;
     }
+    // Before the others: a write that was computed from another past may well break them too.
+    if new.batch != old.batch && old.batch.is_some() && new.previous_batch != old.batch {
+        return Some(Rule::BatchChain);
+    }
     let capacity = object
         .spec
         .read()
@@ -67,9 +71,6 @@ pub fn broken(
     uids.sort();
     if uids.windows(2).any(|pair| pair.first() == pair.last()) {
         return Some(Rule::Distinct);
-    }
-    if new.batch != old.batch && old.batch.is_some() && new.previous_batch != old.batch {
-        return Some(Rule::BatchChain);
     }
     let two_leaders = new.epoch == old.epoch && old.leader.is_some() && new.leader != old.leader;
     if rules == Rules::All && (new.epoch < old.epoch || two_leaders) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 
 mod answers;
+mod bounds;
 mod check;
 mod lead;
 mod people;

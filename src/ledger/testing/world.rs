@@ -58,6 +58,10 @@ pub(crate) struct World {
     pub(crate) lose_next: bool,
     /// The next patch of a pod is denied by somebody's policy.
     pub(crate) deny_next: bool,
+    /// Patches that somebody's policy denies.
+    pub(crate) denied: Vec<PatchKind>,
+    /// A rule of the server that nobody knows refuses statuses with a lease of these.
+    pub(crate) unwelcome: Vec<Uid>,
     starts: u64,
 }
 
@@ -77,6 +81,8 @@ impl World {
             told: Vec::new(),
             lose_next: false,
             deny_next: false,
+            denied: Vec::new(),
+            unwelcome: Vec::new(),
             starts: 0,
         };
         for _ in 0..controllers {
@@ -294,7 +300,12 @@ impl World {
     fn apply(&mut self, effect: &Effect) -> Vec<Command> {
         match effect {
             Effect::WriteStatus(write) => {
-                let outcome = self.server.write_status(write);
+                let refused = |lease: &Lease| self.unwelcome.contains(&lease.uid);
+                let outcome = if write.status.entries().any(refused) {
+                    WriteOutcome::Invalid("a rule of this cluster".to_owned())
+                } else {
+                    self.server.write_status(write)
+                };
                 let (pool, batch) = (write.pool.clone(), write.batch.clone());
                 vec![Command::StatusWritten {
                     pool,
@@ -313,7 +324,11 @@ impl World {
                 }]
             }
             Effect::Patch(patch) => {
-                let outcome = self.server.patch(patch);
+                let outcome = if self.denied.contains(&patch.kind()) {
+                    PatchOutcome::Refused("denied by a policy".to_owned())
+                } else {
+                    self.server.patch(patch)
+                };
                 vec![Command::RequestPatched {
                     uid: patch.uid.clone(),
                     patch: patch.kind(),
