@@ -5,15 +5,16 @@
 #![cfg(test)]
 
 use futures::StreamExt as _;
-use sluice::controller::translate::pod_patch;
 use sluice::controller::transport::{Address, Failure, Kind, Object, Watched};
 use sluice::ledger::{
-    Amount, Attempt, ChildWrite, Epoch, FamilyRef, GrantedLease, Guard, Lease, Micros, Name,
-    PodAction, PodPatch, PoolKey, PoolKind, PoolObject, PoolStatus, RequestView, Reveal,
+    Attempt, ChildWrite, Epoch, FamilyRef, Guard, Name, PodAction, PodPatch, PoolKey, PoolObject,
     StatusWrite, Token,
 };
 
 mod sites;
+use sites::words::{
+    bump_of, is_conflict, is_invalid, lease, next, patch, pod, pool, put, reveal_of, write,
+};
 use sites::{Modelled, Real, Site};
 
 macro_rules! contract {
@@ -51,87 +52,6 @@ contract! {
     a_derived_limit_is_made_once_and_deleted_as_it_was_seen;
     a_finalizer_keeps_the_object_and_its_end_lets_it_go;
     the_lease_is_replaced_by_compare_and_swap;
-}
-
-async fn pool(site: &impl Site, name: &str) -> PoolObject {
-    let at = Address {
-        kind: Kind::Limit,
-        namespace: Some(site.namespace()),
-        name: name.into(),
-    };
-    match site.transport().get(&at).await.unwrap() {
-        Some(Object::Pool(object)) => *object,
-        other => panic!("{name}: {other:?}"),
-    }
-}
-
-async fn pod(site: &impl Site, name: &str) -> Option<RequestView> {
-    match site.transport().get(&pod_at(site, name)).await.unwrap() {
-        Some(Object::Pod(view)) => Some(*view),
-        None => None,
-        other => panic!("{name}: {other:?}"),
-    }
-}
-
-fn pod_at(site: &impl Site, name: &str) -> Address {
-    Address {
-        kind: Kind::Pod,
-        namespace: Some(site.namespace()),
-        name: name.into(),
-    }
-}
-
-fn lease(name: &str, slots: u32, token: u64) -> Lease {
-    Lease {
-        uid: format!("uid-{name}").into(),
-        namespace: "ns".into(),
-        name: name.into(),
-        amount: Amount::Slots(slots),
-        token: Token(token),
-        attempt: Attempt::Number(0),
-        granted_at: Micros(1_767_225_600_000_000),
-        extra: None,
-    }
-}
-
-/// A status with these leases after the one that is there.
-fn next(object: &PoolObject, batch: &str, leases: Vec<Lease>) -> PoolStatus {
-    let old = object.status.read().cloned().unwrap_or_default();
-    let last = leases.iter().map(|it| it.token).max().unwrap_or_default();
-    PoolStatus {
-        schema: 1,
-        last_token: last.max(old.last_token),
-        previous_batch: old.batch.clone(),
-        batch: Some(batch.into()),
-        leases,
-        fenced: true,
-        ..old
-    }
-}
-
-fn write(object: &PoolObject, status: PoolStatus) -> StatusWrite {
-    StatusWrite {
-        pool: object.key.clone(),
-        uid: object.uid.clone(),
-        guard: Guard::Version(object.version),
-        batch: status.batch.clone().unwrap(),
-        status,
-    }
-}
-
-async fn put(site: &impl Site, write: &StatusWrite) -> Result<PoolObject, Failure> {
-    match site.transport().replace_status(write).await? {
-        Object::Pool(object) => Ok(*object),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn is_conflict<T: std::fmt::Debug>(answer: Result<T, Failure>) {
-    assert!(matches!(answer, Err(Failure::Conflict(_))), "{answer:?}");
-}
-
-fn is_invalid<T: std::fmt::Debug>(answer: Result<T, Failure>) {
-    assert!(matches!(answer, Err(Failure::Invalid(_))), "{answer:?}");
 }
 
 async fn a_status_is_written_on_the_version_it_was_computed_from(site: &impl Site) {
@@ -276,52 +196,6 @@ async fn what_touches_an_object_moves_its_version_and_a_spec_its_generation(site
         None,
         "a status is not inherited"
     );
-}
-
-fn reveal_of(view: &RequestView) -> PodPatch {
-    let lease = GrantedLease {
-        pool: PoolKey {
-            kind: PoolKind::Limit,
-            namespace: view.namespace.clone(),
-            name: "gpu".into(),
-        },
-        pool_uid: "pool-uid".into(),
-        amount: Amount::Slots(1),
-        token: Token(7),
-    };
-    let reveal = Reveal {
-        text: view.text.clone(),
-        labels: vec![],
-        attempt: view.attempt.unwrap(),
-        leases: vec![lease],
-        finalizers: None,
-    };
-    PodPatch {
-        uid: view.uid.clone(),
-        namespace: view.namespace.clone(),
-        name: view.name.clone(),
-        action: PodAction::Reveal(Box::new(reveal)),
-    }
-}
-
-fn bump_of(view: &RequestView) -> PodPatch {
-    PodPatch {
-        action: PodAction::Bump {
-            from: view.text.attempt.clone(),
-            gate: 0,
-            to: view.attempt.unwrap().next().unwrap(),
-        },
-        ..reveal_of(view)
-    }
-}
-
-async fn patch(site: &impl Site, patch: &PodPatch) -> Result<RequestView, Failure> {
-    let (part, operations) = pod_patch(patch);
-    let at = pod_at(site, patch.name.as_str());
-    match site.transport().patch(&at, part, &operations).await? {
-        Object::Pod(view) => Ok(*view),
-        other => panic!("{other:?}"),
-    }
 }
 
 async fn a_reveal_tests_everything_it_was_decided_from(site: &impl Site) {

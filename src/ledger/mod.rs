@@ -61,6 +61,7 @@ pub mod mutant;
 mod notice;
 mod object;
 mod observe;
+mod observe_requests;
 mod outcome;
 mod pass;
 mod pool;

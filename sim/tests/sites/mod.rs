@@ -1,5 +1,7 @@
 //! Where the contract's bodies run: the modelled server, and a real control plane.
 
+pub(crate) mod words;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
