@@ -8,12 +8,11 @@
 use std::time::{Duration, Instant};
 
 use kube::Client;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::CliError;
-use crate::api::names;
+use crate::api::{ConcurrencyLimit, Lock, names};
 use crate::client;
 
 /// Objects on one page.
@@ -27,6 +26,7 @@ const NAMED_MAX: usize = 1_000;
 
 /// Arguments of `sluice quarantine`.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["objects", "all"])))]
 #[command(after_help = "\
 Examples:
   sluice quarantine --all --reason 'etcd restored'      before the controllers start after a restore
@@ -34,11 +34,7 @@ Examples:
   sluice quarantine -n team climit/gpu lock/deploy-db   one limit and one lock")]
 pub(super) struct Arguments {
     /// Limits and locks, as climit/NAME or lock/NAME.
-    #[arg(
-        value_name = "KIND/NAME",
-        conflicts_with = "all",
-        required_unless_present = "all"
-    )]
+    #[arg(value_name = "KIND/NAME")]
     objects: Vec<String>,
     /// Every limit and lock of the cluster, or of the namespace.
     #[arg(long)]
@@ -57,11 +53,45 @@ pub(super) struct Arguments {
     reason: String,
 }
 
-/// The kinds, with the short name by which people call them.
-const KINDS: [(&str, &str, &str); 2] = [
-    ("ConcurrencyLimit", "concurrencylimits", "climit"),
-    ("Lock", "locks", "lock"),
-];
+/// What can be set aside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Limit,
+    Lock,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Limit, Self::Lock];
+
+    /// The short name by which people call it.
+    fn short(self) -> &'static str {
+        match self {
+            Self::Limit => "climit",
+            Self::Lock => "lock",
+        }
+    }
+
+    fn resource(self) -> ApiResource {
+        match self {
+            Self::Limit => ApiResource::erase::<ConcurrencyLimit>(&()),
+            Self::Lock => ApiResource::erase::<Lock>(&()),
+        }
+    }
+
+    /// Its name as people spell it: the kind, its plural, or the short name, in upper or lower case.
+    fn spelled(name: &str) -> Option<Self> {
+        let name = name.to_lowercase();
+        Self::ALL.into_iter().find(|kind| {
+            let resource = kind.resource();
+            [
+                resource.kind.to_lowercase(),
+                resource.plural,
+                kind.short().to_owned(),
+            ]
+            .contains(&name)
+        })
+    }
+}
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let (client, _clock) = client::connect().await?;
@@ -110,7 +140,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
 
 /// One limit or lock.
 struct Target {
-    kind: usize,
+    kind: Kind,
     object: DynamicObject,
 }
 
@@ -120,7 +150,7 @@ impl Target {
         Api::namespaced_with(
             client.clone(),
             namespace.unwrap_or_default(),
-            &resource(self.kind),
+            &self.kind.resource(),
         )
     }
 
@@ -135,8 +165,11 @@ impl Target {
             .namespace
             .as_deref()
             .unwrap_or_default();
-        let short = KINDS.get(self.kind).map_or("", |it| it.2);
-        format!("{short}/{} in namespace {namespace}", self.name())
+        format!(
+            "{}/{} in namespace {namespace}",
+            self.kind.short(),
+            self.name()
+        )
     }
 
     fn is_set_aside(&self) -> bool {
@@ -155,16 +188,10 @@ impl Target {
     }
 }
 
-fn resource(kind: usize) -> ApiResource {
-    let (kind, plural, _) = KINDS.get(kind).copied().unwrap_or_default();
-    let kind = GroupVersionKind::gvk(names::GROUP, names::VERSION, kind);
-    ApiResource::from_gvk_with_plural(&kind, plural)
-}
-
 async fn find(client: &Client, arguments: &Arguments) -> Result<Vec<Target>, CliError> {
     if arguments.all {
         let mut found = Vec::new();
-        for kind in 0..KINDS.len() {
+        for kind in Kind::ALL {
             found.extend(list(client, kind, arguments.namespace.as_deref()).await?);
         }
         return Ok(found);
@@ -182,7 +209,7 @@ async fn find(client: &Client, arguments: &Arguments) -> Result<Vec<Target>, Cli
     for named in &arguments.objects {
         let (kind, name) = parse(named)?;
         let api: Api<DynamicObject> =
-            Api::namespaced_with(client.clone(), namespace, &resource(kind));
+            Api::namespaced_with(client.clone(), namespace, &kind.resource());
         let object = api.get(name).await.map_err(|source| CliError::Server {
             what: format!("{named} in namespace {namespace} cannot be read"),
             source,
@@ -193,16 +220,10 @@ async fn find(client: &Client, arguments: &Arguments) -> Result<Vec<Target>, Cli
 }
 
 /// `climit/gpu`, or the kind written out.
-fn parse(named: &str) -> Result<(usize, &str), CliError> {
-    let spelled = |kind: &str| {
-        let kind = kind.to_lowercase();
-        KINDS.iter().position(|(name, plural, short)| {
-            [name.to_lowercase().as_str(), plural, short].contains(&kind.as_str())
-        })
-    };
+fn parse(named: &str) -> Result<(Kind, &str), CliError> {
     named
         .split_once('/')
-        .and_then(|(kind, name)| Some((spelled(kind)?, name)))
+        .and_then(|(kind, name)| Some((Kind::spelled(kind)?, name)))
         .filter(|(_, name)| !name.is_empty())
         .ok_or_else(|| {
             CliError::Usage(format!(
@@ -213,18 +234,18 @@ fn parse(named: &str) -> Result<(usize, &str), CliError> {
 
 async fn list(
     client: &Client,
-    kind: usize,
+    kind: Kind,
     namespace: Option<&str>,
 ) -> Result<Vec<Target>, CliError> {
     let api: Api<DynamicObject> = match namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource(kind)),
-        None => Api::all_with(client.clone(), &resource(kind)),
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind.resource()),
+        None => Api::all_with(client.clone(), &kind.resource()),
     };
     let mut params = ListParams::default().limit(PAGE_SIZE);
     let mut found = Vec::new();
     loop {
         let page = api.list(&params).await.map_err(|source| CliError::Server {
-            what: format!("{} cannot be listed", KINDS.get(kind).map_or("", |it| it.1)),
+            what: format!("{} cannot be listed", kind.resource().plural),
             source,
         })?;
         let next = page
@@ -305,9 +326,9 @@ mod tests {
 
     #[test]
     fn objects_are_named_as_for_kubectl() {
-        assert_eq!(parse("climit/gpu").unwrap(), (0, "gpu"));
-        assert_eq!(parse("ConcurrencyLimit/gpu").unwrap(), (0, "gpu"));
-        assert_eq!(parse("locks/deploy-db").unwrap(), (1, "deploy-db"));
+        assert_eq!(parse("climit/gpu").unwrap(), (Kind::Limit, "gpu"));
+        assert_eq!(parse("ConcurrencyLimit/gpu").unwrap(), (Kind::Limit, "gpu"));
+        assert_eq!(parse("locks/deploy-db").unwrap(), (Kind::Lock, "deploy-db"));
         for bad in ["gpu", "pod/gpu", "climit/", "/gpu"] {
             let error = parse(bad).unwrap_err().to_string();
             assert!(error.contains("climit/NAME"), "{error}");
