@@ -54,7 +54,11 @@ impl Checker {
             Some(ReleasePolicy::Presumed { settle }) => {
                 let since = self.ended.get(uid).copied().unwrap_or(now);
                 let least = settle.0.saturating_mul(10 * SETTLE_TOLERANCE_PERCENT);
-                let settled = now.saturating_sub(since) >= least || !nodes.runs(uid);
+                // One that left the watch by its label, before it had a node, and is gone when it is looked for: the
+                // watch shows that exactly as it shows a deletion.
+                let like_deleted = self.unlabelled.contains(uid);
+                let settled =
+                    now.saturating_sub(since) >= least || !nodes.runs(uid) || like_deleted;
                 (!settled).then_some("its presumed end has not settled")
             }
             // Nothing runs any more where a node is off, was removed, or its kubelet has said so.
