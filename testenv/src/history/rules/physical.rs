@@ -79,7 +79,7 @@ fn excess(world: &World, change: &PodChange, lease: &RecordedLease) -> Option<St
     })
 }
 
-/// The pods that exist, may run, and have a record that names this place.
+/// The pods that exist, may run, and have a record that names this place and counts there.
 pub(in crate::history) fn running(
     world: &World,
     place: &ObjectRef,
@@ -95,9 +95,11 @@ pub(in crate::history) fn running(
                 && !has_ended(holder, pool)
                 && !settled.is_some_and(|it| it.contains(*uid))
         })
-        .filter_map(|(_, holder)| {
+        .filter_map(|(uid, holder)| {
             let lease = holder.last.record()?.lease_on(place)?;
-            Some((holder.last.name.clone(), lease.amount))
+            // Whom a Disabled limit let through is in nobody's way until a fence has counted it.
+            let counts = lease.token != 0 || pool.status.entry(uid).is_some();
+            counts.then(|| (holder.last.name.clone(), lease.amount))
         })
         .collect()
 }

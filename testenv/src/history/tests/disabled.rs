@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{right, wrong};
 use crate::history::builder::{Script, limit};
+use crate::history::request::Amount;
 use crate::history::violation::Invariant;
 
 /// A Disabled limit that lets through, and the record of whom it lets through.
@@ -33,6 +34,30 @@ fn a_reveal_that_names_a_disabled_limit_lands_before_the_fence_is_over() {
     script.floor(&limit("gpu"));
     script.reveal_with("b", &record);
     script.adopt(&limit("gpu"), "adopted", &["a", "b"]);
+    right(&script);
+}
+
+#[test]
+fn a_lease_from_before_is_revealed_beside_whom_a_disabled_limit_let_through() {
+    let mut script = Script::new();
+    script.limit("gpu", 1);
+    let gpu = limit("gpu");
+    for name in ["a", "b"] {
+        script.pod(name, "gpu");
+    }
+    script.lease(&gpu, "b", Amount::Slots(1));
+    let with_lease = script.record("b", std::slice::from_ref(&gpu));
+    let uid = script.uid(&gpu);
+    let let_through = json!({"attempt": 0, "leases": [
+        {"kind": "ConcurrencyLimit", "namespace": "ns", "key": "gpu", "uid": uid, "slots": 1, "token": 0},
+    ]});
+    script.set_mode("gpu", "Disabled");
+    script.status(&gpu, |status| {
+        status["open"] = json!(true);
+        status["fenced"] = json!(false);
+    });
+    script.reveal_with("a", &let_through);
+    script.reveal_with("b", &with_lease);
     right(&script);
 }
 
