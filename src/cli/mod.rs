@@ -6,7 +6,14 @@ mod generate;
 mod quarantine;
 mod ungate_all;
 
+use std::fmt::Debug;
+
 use clap::{Parser, Subcommand};
+use kube::api::{Api, ListParams};
+use serde::de::DeserializeOwned;
+
+/// Objects on one page of a list.
+const PAGE_SIZE: u32 = 500;
 
 /// Concurrency limits and locks for Kubernetes.
 #[derive(Debug, Parser)]
@@ -80,5 +87,30 @@ pub async fn main() -> Result<(), CliError> {
         Subcommands::UngateAll(arguments) => ungate_all::run(arguments).await,
         Subcommands::Crds(arguments) => generate::crds(&arguments),
         Subcommands::ApiReference(arguments) => generate::reference(&arguments),
+    }
+}
+
+/// All objects that an API lists and that are wanted, page by page; nothing else is kept. `what` names them if that fails.
+async fn list_all<K>(
+    api: &Api<K>,
+    what: &str,
+    wanted: impl Fn(&K) -> bool,
+) -> Result<Vec<K>, CliError>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let mut params = ListParams::default().limit(PAGE_SIZE);
+    let mut found = Vec::new();
+    loop {
+        let page = api.list(&params).await.map_err(|source| CliError::Server {
+            what: format!("{what} cannot be listed"),
+            source,
+        })?;
+        let next = page.metadata.continue_.filter(|token| !token.is_empty());
+        found.extend(page.items.into_iter().filter(&wanted));
+        match next {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(found),
+        }
     }
 }

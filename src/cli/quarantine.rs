@@ -8,15 +8,13 @@
 use std::time::{Duration, Instant};
 
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use serde_json::json;
 
 use super::CliError;
 use crate::api::{ConcurrencyLimit, Lock, names};
 use crate::client;
 
-/// Objects on one page.
-const PAGE_SIZE: u32 = 500;
 /// Pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Longest that `--end` waits, in seconds.
@@ -108,9 +106,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
         let done = if arguments.end {
             end(&client, target, deadline).await
         } else {
-            begin(&client, target, &arguments.reason)
-                .await
-                .map_err(|it| it.to_string())
+            begin(&client, target, &arguments.reason).await
         };
         match done {
             Ok(true) => changed += 1,
@@ -241,28 +237,14 @@ async fn list(
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind.resource()),
         None => Api::all_with(client.clone(), &kind.resource()),
     };
-    let mut params = ListParams::default().limit(PAGE_SIZE);
-    let mut found = Vec::new();
-    loop {
-        let page = api.list(&params).await.map_err(|source| CliError::Server {
-            what: format!("{} cannot be listed", kind.resource().plural),
-            source,
-        })?;
-        let next = page
-            .metadata
-            .continue_
-            .clone()
-            .filter(|token| !token.is_empty());
-        found.extend(page.items.into_iter().map(|object| Target { kind, object }));
-        match next {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(found),
-        }
-    }
+    let plural = kind.resource().plural;
+    let objects = super::list_all(&api, &plural, |_| true).await?;
+    let targets = objects.into_iter().map(|object| Target { kind, object });
+    Ok(targets.collect())
 }
 
 /// Sets it aside; whether that is news.
-async fn begin(client: &Client, target: &Target, reason: &str) -> Result<bool, kube::Error> {
+async fn begin(client: &Client, target: &Target, reason: &str) -> Result<bool, String> {
     if target.is_set_aside() {
         return Ok(false);
     }
@@ -288,9 +270,7 @@ async fn end(client: &Client, target: &Target, deadline: Instant) -> Result<bool
             return Ok(false);
         }
         if now.is_seen() {
-            return annotate(client, &now, None)
-                .await
-                .map_err(|it| it.to_string());
+            return annotate(client, &now, None).await;
         }
         if Instant::now() > deadline {
             return Err(
@@ -302,11 +282,7 @@ async fn end(client: &Client, target: &Target, deadline: Instant) -> Result<bool
     }
 }
 
-async fn annotate(
-    client: &Client,
-    target: &Target,
-    value: Option<&str>,
-) -> Result<bool, kube::Error> {
+async fn annotate(client: &Client, target: &Target, value: Option<&str>) -> Result<bool, String> {
     let patch = json!({"metadata": {"annotations": {(names::QUARANTINE): value}, "uid": target.object.metadata.uid}});
     let params = PatchParams::default();
     match target
@@ -316,7 +292,7 @@ async fn annotate(
     {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
-        Err(error) => Err(error),
+        Err(error) => Err(error.to_string()),
     }
 }
 

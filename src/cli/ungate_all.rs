@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Error};
 use serde_json::{Value, json};
@@ -23,8 +23,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long an API server may go on with a policy whose binding is deleted (it looks once a second; of
 /// several servers each in its own time). A pod gated meanwhile would wait for ever.
 const POLICY_LAG: Duration = Duration::from_secs(3);
-/// Pods on one page.
-const PAGE_SIZE: u32 = 500;
 
 /// Arguments of `sluice ungate-all`.
 #[derive(Debug, clap::Args)]
@@ -92,28 +90,7 @@ async fn nothing_left(apis: &[Api<Pod>]) -> Result<bool, CliError> {
 
 /// All pods that carry our gate or finalizer, labelled or not.
 async fn ours(api: &Api<Pod>) -> Result<Vec<Pod>, CliError> {
-    let mut params = ListParams::default().limit(PAGE_SIZE);
-    let mut found = Vec::new();
-    loop {
-        let page = api
-            .list(&params)
-            .await
-            .map_err(|source| failed("pods cannot be listed", source))?;
-        let next = page
-            .metadata
-            .continue_
-            .clone()
-            .filter(|token| !token.is_empty());
-        found.extend(
-            page.items
-                .into_iter()
-                .filter(|pod| gate(pod).is_some() || has_finalizer(pod)),
-        );
-        match next {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(found),
-        }
-    }
+    super::list_all(api, "pods", |pod| gate(pod).is_some() || has_finalizer(pod)).await
 }
 
 fn gate(pod: &Pod) -> Option<usize> {

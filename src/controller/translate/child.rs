@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::transport::PatchOperation;
-use super::patch::annotation_path;
+use super::patch::{add, annotation_path, test};
 use crate::api::names;
 use crate::ledger::{
     Admits, FamilyRef, Mode, Name, Operator, Order, PoolKey, PoolSpec, ReleasePolicy, Requirement,
@@ -39,19 +39,14 @@ pub fn child_patch(
     family: &FamilyRef,
     spec: &PoolSpec,
 ) -> Vec<PatchOperation> {
-    let test = |path: &str, value: Value| PatchOperation::Test {
-        path: path.to_owned(),
-        value,
-    };
-    let add = |path: String, value: Value| PatchOperation::Add { path, value };
     vec![
         test("/metadata/uid", json!(uid.as_str())),
         test("/metadata/resourceVersion", json!(version.0.to_string())),
         add(
-            annotation_path(names::PARENT_GENERATION),
+            &annotation_path(names::PARENT_GENERATION),
             json!(family.generation.to_string()),
         ),
-        add("/spec".to_owned(), spec_json(spec)),
+        add("/spec", spec_json(spec)),
     ]
 }
 

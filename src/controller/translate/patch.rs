@@ -156,14 +156,14 @@ fn record(reveal: &Reveal) -> Granted {
     }
 }
 
-fn test(path: &str, value: Value) -> PatchOperation {
+pub(super) fn test(path: &str, value: Value) -> PatchOperation {
     PatchOperation::Test {
         path: path.to_owned(),
         value,
     }
 }
 
-fn add(path: &str, value: Value) -> PatchOperation {
+pub(super) fn add(path: &str, value: Value) -> PatchOperation {
     PatchOperation::Add {
         path: path.to_owned(),
         value,

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::patch::{add, test};
 use crate::api::status::{
     ConcurrencyLimitStatus, Extra as ApiExtra, HolderKind, Lease as ApiLease, LedgerStatus,
     LockHold, LockMode, LockStatus, ReservedWorker, SlotCount,
@@ -261,10 +262,6 @@ pub fn status_patch(
     generation: i64,
     batch: Option<&Batch>,
 ) -> Vec<PatchOperation> {
-    let test = |path: &str, value: Value| PatchOperation::Test {
-        path: path.to_owned(),
-        value,
-    };
     let status = status_json(write.pool.kind, &write.status, &write.pool.namespace);
     let mut operations = vec![
         test("/metadata/uid", json!(write.uid.as_str())),
@@ -273,10 +270,7 @@ pub fn status_patch(
     if let Some(batch) = batch {
         operations.push(test("/status/batch", json!(batch.as_str())));
     }
-    operations.push(PatchOperation::Add {
-        path: "/status".to_owned(),
-        value: status,
-    });
+    operations.push(add("/status", status));
     operations
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::bounds::{LEASES_MAX, REQUESTS_MAX};
 use super::super::*;
+use super::people::end_pod;
 use super::server::limit;
 use super::world::World;
 use super::{limit_spec, pod};
@@ -36,14 +37,8 @@ fn is_revealed(world: &World, uid: &Uid) -> bool {
 }
 
 fn end(world: &mut World, uid: &Uid) {
-    let mut view = world.server.pods[uid].clone();
-    view.node.get_or_insert("node-1".into());
-    view.progress = Progress {
-        phase: PodPhase::Terminal,
-        containers: Containers::AllTerminated,
-        by_pod_gc: false,
-    };
-    world.server.put_pod(view);
+    let view = world.server.pods[uid].clone();
+    end_pod(world, view);
 }
 
 #[test]
