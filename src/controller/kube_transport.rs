@@ -9,25 +9,28 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use kube::api::{ApiResource, DynamicObject};
-use kube::core::DeserializeGuard;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::translate::{self, PodWire};
+use super::translate::{self, GuardedPod, PodWire};
 use super::transport::{
     Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Transport, Watched,
 };
 use super::wire::{
-    broken_pod, event_manifest, failure, is_out_of_service, lease, lease_news, namespace, path,
-    pod_metadata, pool_kind, resource, watched, watcher_config,
+    event_manifest, failure, is_out_of_service, lease, lease_news, namespace, path, pod_metadata,
+    pool_kind, resource, watched, watcher_config,
 };
 use crate::api::names;
 use crate::client::ServerClock;
 use crate::election::{self, LeaseNews, LeaseObject, Record};
 use crate::ledger::{ChildWrite, Guard, Name, PoolKind, RequestView, StatusWrite};
 
+/// Media type of objects.
+const JSON: &str = "application/json";
 /// Longest a single request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest a list may take.
@@ -36,9 +39,6 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) const PAGE_SIZE: u32 = 500;
 /// Longest a watch may be silent before it is begun anew, in seconds.
 pub(super) const WATCH_TIMEOUT_SECONDS: u32 = 60;
-
-/// A pod, or why it could not be understood: one such pod must not blind the watch to all others.
-type Guarded = DeserializeGuard<PodWire>;
 
 /// A real API server.
 #[derive(Clone)]
@@ -58,13 +58,13 @@ impl KubeTransport {
         }
     }
 
-    async fn call(
+    async fn call<B: Serialize + ?Sized, T: DeserializeOwned>(
         &self,
         method: http::Method,
         path: &str,
         content_type: &str,
-        body: Option<&Value>,
-    ) -> Result<Value, Failure> {
+        body: Option<&B>,
+    ) -> Result<T, Failure> {
         let body = match body {
             Some(body) => {
                 serde_json::to_vec(body).map_err(|error| Failure::Refused(error.to_string()))?
@@ -75,33 +75,44 @@ impl KubeTransport {
             .method(method)
             .uri(path)
             .header(http::header::CONTENT_TYPE, content_type)
-            .header(http::header::ACCEPT, "application/json")
+            .header(http::header::ACCEPT, JSON)
             .body(body)
             .map_err(|error| Failure::Refused(error.to_string()))?;
-        match tokio::time::timeout(REQUEST_TIMEOUT, self.client.request::<Value>(request)).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.client.request::<T>(request)).await {
             Ok(answer) => answer.map_err(failure),
             Err(_) => Err(Failure::Unknown(format!("none within {REQUEST_TIMEOUT:?}"))),
         }
     }
 
-    fn parse(&self, kind: Kind, value: Value) -> Result<Object, Failure> {
-        let broken = |error: serde_json::Error| Failure::Unknown(format!("the answer: {error}"));
+    /// A call that answers with an object of this kind.
+    async fn object<B: Serialize + ?Sized>(
+        &self,
+        kind: Kind,
+        method: http::Method,
+        path: &str,
+        content_type: &str,
+        body: Option<&B>,
+    ) -> Result<Object, Failure> {
         Ok(match kind {
             Kind::Limit | Kind::Lock => {
-                let object: DynamicObject = serde_json::from_value(value).map_err(broken)?;
+                let object: DynamicObject = self.call(method, path, content_type, body).await?;
                 Object::Pool(Box::new(translate::pool(pool_kind(kind), object)))
             }
-            Kind::Pod => Object::Pod(Box::new(
-                self.pod(serde_json::from_value(value).map_err(broken)?),
-            )),
-            Kind::Node => Object::Node {
-                out_of_service: is_out_of_service(&value),
-            },
-            Kind::Namespace => {
-                let object: DynamicObject = serde_json::from_value(value).map_err(broken)?;
-                namespace(object)
+            Kind::Pod => {
+                let wire: PodWire = self.call(method, path, content_type, body).await?;
+                Object::Pod(Box::new(self.pod(wire)))
             }
-            Kind::PolicyBinding | Kind::Lease => Object::Other,
+            Kind::Node => {
+                let node: Value = self.call(method, path, content_type, body).await?;
+                Object::Node {
+                    out_of_service: is_out_of_service(&node),
+                }
+            }
+            Kind::Namespace => namespace(self.call(method, path, content_type, body).await?),
+            Kind::PolicyBinding | Kind::Lease => {
+                let _: IgnoredAny = self.call(method, path, content_type, body).await?;
+                Object::Other
+            }
         })
     }
 
@@ -120,9 +131,7 @@ impl KubeTransport {
             Some(_) => (http::Method::PUT, own.as_str()),
             None => (http::Method::POST, collection),
         };
-        let answer = self
-            .call(method, path, "application/json", Some(&body))
-            .await?;
+        let answer = self.call(method, path, JSON, Some(&body)).await?;
         lease(answer)
     }
 
@@ -130,16 +139,17 @@ impl KubeTransport {
         translate::pod(wire, self.priority_max)
     }
 
-    fn watch_pods(&self, api: Api<Guarded>) -> BoxStream<'static, Watched> {
+    fn watch_pods(&self, api: Api<GuardedPod>) -> BoxStream<'static, Watched> {
         let own = self.clone();
         let config =
             watcher_config().labels(&format!("{}={}", names::MANAGED, names::MANAGED_VALUE));
-        watched(watcher(api, config).default_backoff(), move |guarded| {
-            guarded
-                .0
-                .map(|wire| Object::Pod(Box::new(own.pod(wire))))
-                .map_err(|broken| broken_pod(&broken))
-        })
+        watched(
+            watcher(api, config).default_backoff(),
+            move |guarded| match guarded.read {
+                Ok(wire) => Ok(Object::Pod(Box::new(own.pod(wire)))),
+                Err(ref why) => Err(guarded.broken(why)),
+            },
+        )
     }
 
     fn watch_dynamic(&self, kind: Kind, api: Api<DynamicObject>) -> BoxStream<'static, Watched> {
@@ -173,18 +183,16 @@ impl KubeTransport {
 #[async_trait]
 impl Transport for KubeTransport {
     async fn get(&self, at: &Address) -> Result<Option<Object>, Failure> {
-        match self
-            .call(http::Method::GET, &path(at), "application/json", None)
-            .await
-        {
-            Ok(value) => self.parse(at.kind, value).map(Some),
+        let (method, body) = (http::Method::GET, None::<&Value>);
+        match self.object(at.kind, method, &path(at), JSON, body).await {
+            Ok(object) => Ok(Some(object)),
             Err(Failure::NotFound(_)) => Ok(None),
             Err(failure) => Err(failure),
         }
     }
 
     async fn list(&self, kind: Kind, namespace: Option<&Name>) -> Result<Vec<Object>, Failure> {
-        let api: Api<Guarded> = self.api(kind, namespace);
+        let api: Api<GuardedPod> = self.api(kind, namespace);
         let labels = format!("{}={}", names::MANAGED, names::MANAGED_VALUE);
         // No resourceVersion: the list is as consistent as a read of etcd.
         let mut params = kube::api::ListParams::default()
@@ -202,9 +210,9 @@ impl Transport for KubeTransport {
                 .clone()
                 .filter(|token| !token.is_empty());
             for guarded in page.items {
-                match guarded.0 {
+                match guarded.read {
                     Ok(wire) => objects.push(Object::Pod(Box::new(self.pod(wire)))),
-                    Err(broken) => warn!("{}", broken_pod(&broken)),
+                    Err(ref why) => warn!("{}", guarded.broken(why)),
                 }
             }
             match next {
@@ -233,16 +241,16 @@ impl Transport for KubeTransport {
             namespace: Some(key.namespace.clone()),
             name: key.name.clone(),
         };
-        let json = "application/json";
-        let answer = match write {
+        match write {
             ChildWrite::Create { pool, family, spec } => {
                 let manifest = translate::child_manifest(pool, family, spec);
                 let collection = path(&at);
                 let collection = collection
                     .rsplit_once('/')
                     .map_or("", |(collection, _)| collection);
-                self.call(http::Method::POST, collection, json, Some(&manifest))
-                    .await?
+                let (method, body) = (http::Method::POST, Some(&manifest));
+                let created = self.object(at.kind, method, collection, JSON, body);
+                created.await.map(Some)
             }
             ChildWrite::Update {
                 uid,
@@ -252,8 +260,7 @@ impl Transport for KubeTransport {
                 ..
             } => {
                 let operations = translate::child_patch(uid, *version, family, spec);
-                let written = self.patch(&at, Part::Main, &operations).await?;
-                return Ok(Some(written));
+                self.patch(&at, Part::Main, &operations).await.map(Some)
             }
             ChildWrite::Delete { uid, version, .. } => {
                 let options = json!({
@@ -261,12 +268,11 @@ impl Transport for KubeTransport {
                     "kind": "DeleteOptions",
                     "preconditions": {"uid": uid.as_str(), "resourceVersion": version.0.to_string()},
                 });
-                self.call(http::Method::DELETE, &path(&at), json, Some(&options))
-                    .await?;
-                return Ok(None);
+                let (method, body) = (http::Method::DELETE, Some(&options));
+                let _: IgnoredAny = self.call(method, &path(&at), JSON, body).await?;
+                Ok(None)
             }
-        };
-        self.parse(Kind::Limit, answer).map(Some)
+        }
     }
 
     async fn replace_status(&self, write: &StatusWrite) -> Result<Object, Failure> {
@@ -298,10 +304,8 @@ impl Transport for KubeTransport {
             "status": translate::status_json(write.pool.kind, &write.status, &write.pool.namespace),
         });
         let path = format!("{}/status", path(&at));
-        let answer = self
-            .call(http::Method::PUT, &path, "application/json", Some(&body))
-            .await?;
-        self.parse(kind, answer)
+        self.object(kind, http::Method::PUT, &path, JSON, Some(&body))
+            .await
     }
 
     async fn patch(
@@ -314,26 +318,20 @@ impl Transport for KubeTransport {
             Part::Main => path(at),
             Part::Status => format!("{}/status", path(at)),
         };
-        let body = serde_json::to_value(operations)
-            .map_err(|error| Failure::Refused(error.to_string()))?;
-        let answer = self
-            .call(
-                http::Method::PATCH,
-                &path,
-                "application/json-patch+json",
-                Some(&body),
-            )
-            .await?;
-        self.parse(at.kind, answer)
+        let json_patch = "application/json-patch+json";
+        let method = http::Method::PATCH;
+        self.object(at.kind, method, &path, json_patch, Some(operations))
+            .await
     }
 
     async fn create_event(&self, event: &NewEvent) -> Result<(), Failure> {
         let namespace = event.namespace.as_str();
         let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
         let body = event_manifest(event, self.clock.micros());
-        self.call(http::Method::POST, &path, "application/json", Some(&body))
-            .await
-            .map(|_| ())
+        let _: IgnoredAny = self
+            .call(http::Method::POST, &path, JSON, Some(&body))
+            .await?;
+        Ok(())
     }
 
     async fn page_pods(
@@ -359,10 +357,8 @@ impl Transport for KubeTransport {
     }
 
     async fn get_lease(&self, at: &Address) -> Result<Option<LeaseObject>, Failure> {
-        match self
-            .call(http::Method::GET, &path(at), "application/json", None)
-            .await
-        {
+        let (method, body) = (http::Method::GET, None::<&Value>);
+        match self.call(method, &path(at), JSON, body).await {
             Ok(value) => lease(value).map(Some),
             Err(Failure::NotFound(_)) => Ok(None),
             Err(failure) => Err(failure),

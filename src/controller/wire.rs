@@ -3,7 +3,6 @@
 
 use futures::stream::{BoxStream, StreamExt};
 use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
-use kube::core::error_boundary::InvalidObject;
 use kube::runtime::watcher;
 use serde_json::{Value, json};
 
@@ -61,19 +60,6 @@ pub(super) fn event_manifest(event: &NewEvent, micros: u64) -> Value {
         "note": event.note,
         "type": if event.warning { "Warning" } else { "Normal" },
     })
-}
-
-/// Names a pod that cannot be understood, and says why.
-pub(super) fn broken_pod(broken: &InvalidObject) -> String {
-    let text = |part: &Option<String>| part.clone().unwrap_or_default();
-    let (namespace, name) = (
-        text(&broken.metadata.namespace),
-        text(&broken.metadata.name),
-    );
-    format!(
-        "pod {namespace}/{name} cannot be understood and is left out: {}",
-        broken.error
-    )
 }
 
 pub(super) fn watcher_config() -> watcher::Config {
@@ -212,25 +198,5 @@ pub(super) fn failure(error: kube::Error) -> Failure {
         // The server answers these after the fact as well.
         code if code >= 500 => Failure::Unknown(message),
         _ => Failure::Refused(message),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use kube::core::DeserializeGuard;
-
-    use super::translate::PodWire;
-    use super::*;
-
-    #[test]
-    fn a_pod_that_cannot_be_parsed_is_named_and_left_out() {
-        let read = |spec: Value| {
-            let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "ns"}, "spec": spec});
-            serde_json::from_value::<DeserializeGuard<PodWire>>(pod).unwrap()
-        };
-        assert!(read(json!({})).0.is_ok());
-        let broken = read(json!(7)).0.err().unwrap();
-        let told = broken_pod(&broken);
-        assert!(told.contains("pod ns/p cannot be understood"), "{told}");
     }
 }

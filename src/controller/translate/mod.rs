@@ -7,12 +7,15 @@
 mod child;
 mod patch;
 mod pod;
+mod pod_wire;
 mod pool;
 mod status;
 
 pub use child::{child_manifest, child_patch};
 pub use patch::pod_patch;
-pub use pod::{PodWire, pod};
+pub use pod::pod;
+pub(super) use pod_wire::GuardedPod;
+pub use pod_wire::PodWire;
 pub(crate) use pool::label_map;
 pub use pool::pool;
 pub use status::{status_json, status_patch};

@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::core::Object;
-use serde::Deserialize;
-
+use super::pod_wire::{GateWire, MetaWire, PodStatusWire, PodWire};
 use crate::api::granted::{AttemptText, Granted as GrantedRecord};
 use crate::api::request::{Amount as ApiAmount, IfMissing, MentionKind, OnTimeout, RequestSpec};
 use crate::api::{names, request};
@@ -15,65 +12,11 @@ use crate::ledger::{
     PodPhase, PoolKey, PoolKind, Progress, RequestText, RequestView, Span, Token, Version, Wants,
 };
 
-/// The parts of a pod that are read.
-pub type PodWire = Object<PodSpecWire, PodStatusWire>;
-
-/// The parts of a pod's spec that are read.
-#[derive(Clone, Debug, Default, Deserialize, serde::Serialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PodSpecWire {
-    node_name: Option<String>,
-    priority: Option<i32>,
-    scheduling_gates: Vec<GateWire>,
-    containers: Vec<ContainerWire>,
-}
-
-#[derive(Clone, Debug, Deserialize, serde::Serialize)]
-struct GateWire {
-    name: String,
-}
-
-/// Only counted.
-#[derive(Clone, Debug, Deserialize, serde::Serialize)]
-struct ContainerWire {}
-
-/// The parts of a pod's status that are read.
-#[derive(Clone, Debug, Default, Deserialize, serde::Serialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PodStatusWire {
-    phase: Option<String>,
-    conditions: Vec<ConditionWire>,
-    container_statuses: Vec<ContainerStatusWire>,
-    init_container_statuses: Vec<ContainerStatusWire>,
-    ephemeral_container_statuses: Vec<ContainerStatusWire>,
-}
-
-#[derive(Clone, Debug, Deserialize, serde::Serialize)]
-struct ConditionWire {
-    #[serde(rename = "type")]
-    kind: String,
-    status: String,
-    #[serde(default)]
-    reason: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize, serde::Serialize)]
-struct ContainerStatusWire {
-    #[serde(default)]
-    state: StateWire,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, serde::Serialize)]
-#[serde(default)]
-struct StateWire {
-    terminated: Option<serde_json::Map<String, serde_json::Value>>,
-}
-
 /// Reads a pod. `priority_max` is the highest priority an annotation may ask for beyond the pod's own.
 pub fn pod(wire: PodWire, priority_max: Option<i32>) -> RequestView {
     let meta = wire.metadata;
-    let annotations = meta.annotations.clone().unwrap_or_default();
-    let namespace: Name = meta.namespace.clone().unwrap_or_default().into();
+    let annotations = &meta.annotations;
+    let namespace: Name = meta.namespace.as_str().into();
     let raw = |key: &str| annotations.get(key).map(|text| kept(text));
     let text = RequestText {
         slots: raw(names::SLOTS),
@@ -81,7 +24,7 @@ pub fn pod(wire: PodWire, priority_max: Option<i32>) -> RequestView {
         if_missing: raw(names::IF_MISSING),
         attempt: raw(names::ATTEMPT),
     };
-    let spec = request::parse(&annotations);
+    let spec = request::parse(annotations);
     let own_priority = wire.spec.priority.unwrap_or(0);
     let asked = spec.as_ref().ok().and_then(|spec| spec.as_ref()?.priority);
     let ask = match spec {
@@ -92,9 +35,9 @@ pub fn pod(wire: PodWire, priority_max: Option<i32>) -> RequestView {
         Err(bad) => Ask::Bad(bad.to_string().into()),
     };
     RequestView {
-        uid: meta.uid.clone().unwrap_or_default().into(),
-        name: meta.name.clone().unwrap_or_default().into(),
-        version: version(&meta),
+        uid: meta.uid.as_str().into(),
+        name: meta.name.as_str().into(),
+        version: version(&meta.resource_version),
         arrival: arrival(&meta),
         priority: effective_priority(own_priority, asked, priority_max),
         ask,
@@ -110,20 +53,18 @@ pub fn pod(wire: PodWire, priority_max: Option<i32>) -> RequestView {
         finalizers: meta
             .finalizers
             .iter()
-            .flatten()
             .map(|it| Name::from(it.as_str()))
             .collect(),
         finalizer: meta
             .finalizers
             .iter()
-            .flatten()
             .any(|finalizer| finalizer == names::FINALIZER),
         node: wire
             .spec
             .node_name
             .filter(|node| !node.is_empty())
             .map(Name::from),
-        progress: progress(&wire.status.unwrap_or_default(), wire.spec.containers.len()),
+        progress: progress(&wire.status, wire.spec.containers.len()),
         namespace,
     }
 }
@@ -146,16 +87,11 @@ fn kept(text: &str) -> Name {
     format!("{start}… ({} bytes)", text.len()).into()
 }
 
-pub(super) fn version(meta: &ObjectMeta) -> Version {
-    Version(
-        meta.resource_version
-            .as_deref()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0),
-    )
+pub(super) fn version(text: &str) -> Version {
+    Version(text.parse().unwrap_or(0))
 }
 
-fn arrival(meta: &ObjectMeta) -> Micros {
+fn arrival(meta: &MetaWire) -> Micros {
     let micros = meta
         .creation_timestamp
         .as_ref()
@@ -163,16 +99,15 @@ fn arrival(meta: &ObjectMeta) -> Micros {
     Micros(u64::try_from(micros).unwrap_or(0))
 }
 
-fn labels(meta: &ObjectMeta) -> BTreeMap<Name, Name> {
+fn labels(meta: &MetaWire) -> BTreeMap<Name, Name> {
     let pair =
         |(key, value): (&String, &String)| (Name::from(key.as_str()), Name::from(value.as_str()));
-    meta.labels.iter().flatten().map(pair).collect()
+    meta.labels.iter().map(pair).collect()
 }
 
-fn has_label(meta: &ObjectMeta) -> bool {
+fn has_label(meta: &MetaWire) -> bool {
     meta.labels
-        .as_ref()
-        .and_then(|labels| labels.get(names::MANAGED))
+        .get(names::MANAGED)
         .is_some_and(|value| value == names::MANAGED_VALUE)
 }
 

@@ -38,7 +38,7 @@ pub fn pool(kind: PoolKind, object: DynamicObject) -> PoolObject {
             name: meta.name.clone().unwrap_or_default().into(),
         },
         uid: meta.uid.clone().unwrap_or_default().into(),
-        version: version(&meta),
+        version: version(meta.resource_version.as_deref().unwrap_or_default()),
         generation: meta.generation.unwrap_or(0),
         deleting: meta.deletion_timestamp.is_some(),
         spec: match kind {
