@@ -29,20 +29,23 @@ impl Ledger {
         let Some(from) = request.view.attempt else {
             return;
         };
-        let highest = request.held.iter().filter_map(|key| {
+        let held = request.held.iter().filter_map(|key| {
             let entry = self.pools.get(key)?.entries.get(uid)?;
-            matches!(entry.attempt, Attempt::Number(_)).then_some(entry.attempt)
+            Some(entry.attempt)
         });
-        let above = highest.fold(from, Attempt::max);
+        let above = held.fold(from, Attempt::max);
         let to = match why {
-            Why::TimedOut => Some(Attempt::TimedOut),
+            Why::TimedOut => Attempt::TimedOut,
+            // Nothing is above the last attempt. A lease of it is that of a pod whose gate went by hand after it had
+            // given up; gated again in a restored past, it gives up again, for any lower attempt would leave the lease
+            // where it is, above, to be aborted for ever.
             Why::Edited | Why::Deleting | Why::LostFit | Why::Fence | Why::RevealRefused => {
-                above.next()
+                above.next().unwrap_or(Attempt::TimedOut)
             }
         };
-        let Some(to) = to.filter(|to| *to > from) else {
+        if to <= from {
             return;
-        };
+        }
         // A fence begins with a write of our own epoch and a consistent list: that is proof enough.
         let unwitnessed: BTreeSet<PoolKey> = match why {
             Why::Fence => BTreeSet::new(),
@@ -195,7 +198,7 @@ impl Ledger {
     }
 
     /// A lease of an attempt above the request's: the annotation was lowered by hand, or the pod's
-    /// past was restored. The attempt is raised above it.
+    /// past was restored. The attempt is raised above it, or to the last one.
     pub(super) fn abort_entries_of_unknown_attempt(&mut self, uid: &Uid) -> bool {
         let Some(request) = self.requests.get(uid) else {
             return false;

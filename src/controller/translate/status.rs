@@ -22,6 +22,9 @@ use crate::ledger::{
     StatusWrite, Token,
 };
 
+/// How the attempt `timed-out` is written in a lease: above every number that is one.
+const LAST_ATTEMPT: i64 = 1 << 32;
+
 /// How an amount is written in a lease.
 trait AmountWire: Sized + Copy + DeserializeOwned + Serialize {
     fn read(self) -> Result<Amount, String>;
@@ -115,8 +118,16 @@ fn record<A: AmountWire>(status: LedgerStatus<A>, namespace: &Name) -> Result<Po
 }
 
 fn lease<A: AmountWire>(lease: ApiLease<A>, namespace: &Name) -> Result<Lease, String> {
-    let attempt = u32::try_from(lease.attempt)
-        .map_err(|_| format!("the lease of {} has attempt {}", lease.uid, lease.attempt))?;
+    let attempt = match u32::try_from(lease.attempt) {
+        Ok(number) => Attempt::Number(number),
+        Err(_) if lease.attempt == LAST_ATTEMPT => Attempt::TimedOut,
+        Err(_) => {
+            return Err(format!(
+                "the lease of {} has attempt {}",
+                lease.uid, lease.attempt
+            ));
+        }
+    };
     Ok(Lease {
         uid: lease.uid.into(),
         namespace: lease
@@ -125,7 +136,7 @@ fn lease<A: AmountWire>(lease: ApiLease<A>, namespace: &Name) -> Result<Lease, S
         name: lease.name.into(),
         amount: lease.amount.read()?,
         token: token(lease.token)?,
-        attempt: Attempt::Number(attempt),
+        attempt,
         granted_at: micros(&lease.granted_at),
         extra: extra(lease.extra),
     })
@@ -208,7 +219,7 @@ fn api<A: AmountWire>(status: &PoolStatus, namespace: &Name) -> LedgerStatus<A> 
         token: i64::try_from(lease.token.0).unwrap_or(i64::MAX),
         attempt: match lease.attempt {
             Attempt::Number(number) => i64::from(number),
-            Attempt::TimedOut => i64::from(u32::MAX),
+            Attempt::TimedOut => LAST_ATTEMPT,
         },
         granted_at: time(lease.granted_at),
         extra: api_extra(&lease.extra),
@@ -295,6 +306,27 @@ mod tests {
             Some(Amount::Slots(2))
         );
         assert_eq!(status_json(PoolKind::Limit, &status, &"ns".into()), value);
+    }
+
+    #[test]
+    fn the_highest_number_and_the_last_attempt_survive_a_round_trip() {
+        let lease = |attempt| Lease {
+            uid: "u".into(),
+            namespace: "ns".into(),
+            name: "p".into(),
+            amount: Amount::Slots(1),
+            token: Token(0),
+            attempt,
+            granted_at: Micros(0),
+            extra: None,
+        };
+        let status = PoolStatus {
+            leases: vec![lease(Attempt::Number(u32::MAX)), lease(Attempt::TimedOut)],
+            ..Default::default()
+        };
+        let written = status_json(PoolKind::Limit, &status, &"ns".into());
+        let again = read(PoolKind::Limit, written, &"ns".into()).unwrap();
+        assert_eq!(again.leases, status.leases);
     }
 
     #[test]

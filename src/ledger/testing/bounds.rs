@@ -3,7 +3,7 @@
 use super::super::bounds::{LEASES_MAX, REQUESTS_MAX};
 use super::super::*;
 use super::people::end_pod;
-use super::server::limit;
+use super::server::{limit, set_attempt};
 use super::world::World;
 use super::{limit_spec, pod};
 
@@ -132,6 +132,42 @@ fn what_not_even_its_attempt_can_be_raised_of_keeps_its_slots() {
     world.denied.clear();
     world.settle(200);
     assert!(is_revealed(&world, &uid));
+}
+
+#[test]
+fn a_lease_of_the_last_attempt_goes_with_a_pod_whose_gate_a_restored_past_brings_back() {
+    let mut world = world(1);
+    let mut runs = pod("a", "gpu=1");
+    runs.gates.ours = None;
+    set_attempt(&mut runs, Attempt::TimedOut);
+    let a = world.server.put_pod(runs).uid;
+    world.settle(1);
+    let attempts = |world: &World| -> Vec<Attempt> {
+        let status = status(world);
+        status.leases.iter().map(|lease| lease.attempt).collect()
+    };
+    assert_eq!(attempts(&world), [Attempt::TimedOut]);
+    // Nothing is above the last attempt: the request goes there itself, instead of from one number to the next.
+    world.server.put_pod(pod("a", "gpu=1"));
+    let b = create(&mut world, "b");
+    world.settle(5);
+    let restored = &world.server.pods[&a];
+    assert_eq!(restored.attempt, Some(Attempt::TimedOut));
+    assert_eq!(restored.progress.phase, PodPhase::Terminal);
+    assert!(is_revealed(&world, &b));
+    assert_eq!(attempts(&world), [Attempt::Number(0)]);
+}
+
+#[test]
+fn after_the_highest_number_comes_the_last_attempt() {
+    let mut world = world(1);
+    world.denied.push(PatchKind::Reveal);
+    let mut view = pod("a", "gpu=1");
+    set_attempt(&mut view, Attempt::Number(u32::MAX));
+    let a = world.server.put_pod(view).uid;
+    world.settle(70);
+    assert_eq!(world.server.pods[&a].attempt, Some(Attempt::TimedOut));
+    assert!(status(&world).leases.is_empty());
 }
 
 #[test]
