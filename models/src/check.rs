@@ -129,7 +129,7 @@ impl Configuration {
             name,
             size: Size::Small,
             expected: Expected::Breaks { property, steps },
-            search: Box::new(move |threads| search_shortest(&model, property, threads)),
+            search: Box::new(move |_threads| search_shortest(&model, property)),
         }
     }
 
@@ -210,8 +210,9 @@ where
     search(model, threads, HasDiscoveries::AnyFailures, None)
 }
 
-/// The shortest way to break this property, whatever else breaks before.
-fn search_shortest<M>(model: &M, property: &'static str, threads: usize) -> Report
+/// The shortest way to break this property, whatever else breaks before. By one thread: several meet a
+/// state by a longer way first, and a search below a depth then misses what lies behind it.
+fn search_shortest<M>(model: &M, property: &'static str) -> Report
 where
     M: Model + Clone + Send + Sync + 'static,
     M::State: Send + Sync + Hash + Clone + PartialEq + fmt::Debug + 'static,
@@ -219,9 +220,9 @@ where
 {
     let started = Instant::now();
     let until = || HasDiscoveries::AnyOf([property].into());
-    let mut report = search(model, threads, until(), None);
+    let mut report = search(model, 1, until(), None);
     while let Some(steps) = report.steps_to(property) {
-        let below = search(model, threads, until(), Some(steps));
+        let below = search(model, 1, until(), Some(steps));
         if below.steps_to(property).is_none() {
             break;
         }

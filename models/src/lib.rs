@@ -17,11 +17,13 @@ mod check;
 mod election;
 mod grant;
 mod leader;
+mod lease;
 mod leases;
 mod pods;
 mod properties;
 mod recreate;
 mod resume;
+mod ttl;
 mod world;
 
 pub use check::{
@@ -37,6 +39,8 @@ pub fn configurations() -> Vec<Configuration> {
         recreate::configurations(),
         pods::configurations(),
         election::configurations(),
+        lease::configurations(),
+        ttl::configurations(),
     ];
     models.into_iter().flatten().collect()
 }

@@ -12,3 +12,5 @@ pub(crate) const RUN: &str = "invariants 1, 3 and 9: no more run than there are 
 pub(crate) const ALL_END: &str = "all have run and ended";
 /// An abort is no end.
 pub(crate) const RUNS_AFTER_ABORT: &str = "somebody runs after an abort";
+/// Of claims: who believes to hold has a lease that nobody else was given.
+pub(crate) const BELIEVES: &str = "invariants 7 and 8: nobody believes to hold what was passed on";

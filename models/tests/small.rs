@@ -70,6 +70,16 @@ fn election() {
     search("election");
 }
 
+#[test]
+fn lease() {
+    search("lease");
+}
+
+#[test]
+fn ttl() {
+    search("ttl");
+}
+
 /// A wrong variant that is taken for the protocol fails, and so does the protocol that is taken for a
 /// wrong variant, a counterexample of another length, and a state space beyond its bound.
 #[test]
