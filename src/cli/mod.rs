@@ -19,6 +19,7 @@ mod refusal;
 mod release;
 mod set;
 mod table;
+mod top;
 mod ungate_all;
 mod why;
 
@@ -51,6 +52,8 @@ enum Subcommands {
     Queue(queue::Arguments),
     /// Says why a pod waits, or what it holds.
     Why(why::Arguments),
+    /// Shows limits and locks live.
+    Top(top::Arguments),
     /// Creates a limit or a lock.
     Create(create::Arguments),
     /// Changes a limit.
@@ -130,6 +133,9 @@ pub enum CliError {
     /// Signals cannot be listened to.
     #[error("signals cannot be listened to: {0}")]
     Signal(std::io::Error),
+    /// The terminal cannot be drawn on.
+    #[error("no terminal to draw on: {0}; `sluice limits` prints the same once")]
+    Terminal(std::io::Error),
 }
 
 impl CliError {
@@ -147,6 +153,7 @@ pub async fn main() -> Result<(), CliError> {
         Subcommands::Holders(arguments) => holders::run(arguments).await,
         Subcommands::Queue(arguments) => queue::run(arguments).await,
         Subcommands::Why(arguments) => why::run(arguments).await,
+        Subcommands::Top(arguments) => top::run(arguments).await,
         Subcommands::Create(arguments) => create::run(arguments).await,
         Subcommands::Set(arguments) => set::run(arguments).await,
         Subcommands::Pause(arguments) => pause::pause(arguments).await,

@@ -5,29 +5,26 @@
 //! holder again; it is taken out once the lease and the pod are gone, and stays as long as the pod may run. Running
 //! the command again finishes what was left.
 
+mod annotation;
+mod record;
+
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, DynamicObject, PostParams};
-use serde_json::{Value, json};
+use kube::api::DynamicObject;
 
 use super::look::{Named, Scope, Server, Target, pods, pools, words};
-use super::{CliError, failed, output};
+use super::{CliError, output};
 use crate::api::names;
-use crate::ledger::{Amount, Containers, Lease, Micros, PodPhase, PoolObject, Uid};
+use crate::ledger::{Amount, Containers, Lease, PodPhase, PoolObject, Uid};
+use annotation::annotate;
+use record::record;
 
 /// Pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// Longest that a release is waited for, in seconds.
 const WAIT_SECONDS_MAX: u64 = 3_600;
-/// Most writes of the annotation while others write the object too.
-const TRIES_MAX: u32 = 30;
-/// Most uids of the annotation that a controller reads.
-const RELEASES_MAX: usize = 1_000;
 /// Longest reason, in characters: an event's note has a bound.
 const REASON_CHARS_MAX: usize = 500;
-/// Who reports the events of this command.
-const REPORTER: &str = "sluice.dev/cli";
 
 /// Arguments of `sluice release`.
 #[derive(Debug, clap::Args)]
@@ -172,138 +169,6 @@ async fn unforced(server: &Server, target: &Target, holder: &Holder) -> String {
     )
 }
 
-/// Puts on record who asks for what, and why.
-async fn record(
-    server: &Server,
-    target: &Target,
-    object: &DynamicObject,
-    holder: &Holder,
-    reason: &str,
-) -> Result<(), CliError> {
-    let user = user(server).await;
-    let holds = holder.holds.as_deref().unwrap_or_default();
-    let note = format!("{user} takes {holds} from {holder} without proof of its end: {reason}");
-    let now = Micros(server.clock.micros());
-    let manifest = event(target, object, &note, now);
-    let event: Event =
-        serde_json::from_value(manifest).map_err(|error| CliError::Render(error.to_string()))?;
-    let api: Api<Event> = Api::namespaced(server.client.clone(), &target.namespace);
-    let created = api.create(&PostParams::default(), &event).await;
-    created.map(|_| ()).map_err(|source| {
-        failed(
-            format!(
-                "nothing is released, because it cannot be recorded by an event in namespace {}",
-                target.namespace
-            ),
-            source,
-        )
-    })
-}
-
-/// Who runs this, as the server knows them.
-async fn user(server: &Server) -> String {
-    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
-    let request = http::Request::post("/apis/authentication.k8s.io/v1/selfsubjectreviews")
-        .header("Content-Type", "application/json")
-        .body(review.to_string().into_bytes());
-    let Ok(request) = request else {
-        return "somebody".to_owned();
-    };
-    // The record is worth having without a name: the server's audit log has it too.
-    let answer: Result<Value, _> = server.client.request(request).await;
-    let name = answer.ok().and_then(|it| {
-        let name = it["status"]["userInfo"]["username"].as_str();
-        name.map(str::to_owned)
-    });
-    name.unwrap_or_else(|| "somebody".to_owned())
-}
-
-fn event(target: &Target, object: &DynamicObject, note: &str, now: Micros) -> Value {
-    let time = jiff::Timestamp::from_microsecond(i64::try_from(now.0).unwrap_or(0))
-        .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let name = target.name();
-    json!({
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
-        "metadata": {
-            "name": format!("{name}.{:016x}", fastrand::u64(..)),
-            "namespace": target.namespace,
-        },
-        "eventTime": format!("{time:.6}"),
-        "reportingController": REPORTER,
-        "reportingInstance": "sluice",
-        "action": "Release",
-        "reason": "ReleaseRequested",
-        "regarding": {
-            "apiVersion": names::API_VERSION,
-            "kind": target.kind.resource().kind,
-            "namespace": target.namespace,
-            "name": name,
-            "uid": object.metadata.uid,
-        },
-        "note": note,
-        "type": "Warning",
-    })
-}
-
-/// Brings the annotation into the wanted state, whoever else writes the object meanwhile.
-async fn annotate(
-    server: &Server,
-    target: &Target,
-    pool_uid: &Uid,
-    holder: &Uid,
-    wanted: bool,
-) -> Result<(), CliError> {
-    let mut tries = 0_u32;
-    loop {
-        let object = pools::get(server, target).await?;
-        same(target, pool_uid, &object)?;
-        let before = pods::annotation(&object, names::RELEASE).unwrap_or_default();
-        let Some(value) = listed(before, holder, wanted).map_err(CliError::Unfinished)? else {
-            return Ok(());
-        };
-        let version = object.metadata.resource_version.clone();
-        let annotations = json!({(names::RELEASE): value});
-        let patch = json!({"metadata": {"annotations": annotations, "resourceVersion": version}});
-        match pools::merge(server, target, pool_uid.as_str(), patch).await {
-            Ok(_) => return Ok(()),
-            Err(CliError::Server {
-                source: kube::Error::Api(status),
-                ..
-            }) if status.is_conflict() && tries < TRIES_MAX => {
-                tries = tries.saturating_add(1);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// The annotation with or without this uid (`null` takes it away); nothing where it is so already.
-fn listed(before: &str, uid: &Uid, wanted: bool) -> Result<Option<Value>, String> {
-    let uids = before.split(',').map(str::trim).filter(|it| !it.is_empty());
-    let mut uids: Vec<&str> = uids.collect();
-    if uids.contains(&uid.as_str()) == wanted {
-        return Ok(None);
-    }
-    if !wanted {
-        uids.retain(|it| *it != uid.as_str());
-        let rest = uids.join(",");
-        return Ok(Some(if rest.is_empty() {
-            Value::Null
-        } else {
-            rest.into()
-        }));
-    }
-    if uids.len() >= RELEASES_MAX {
-        return Err(format!(
-            "annotation {} names {RELEASES_MAX} uids already, and no more are read; take out those whose pods are gone",
-            names::RELEASE
-        ));
-    }
-    uids.push(uid.as_str());
-    Ok(Some(uids.join(",").into()))
-}
-
 fn same(target: &Target, uid: &Uid, object: &DynamicObject) -> Result<(), CliError> {
     if object.metadata.uid.as_deref() == Some(uid.as_str()) {
         return Ok(());
@@ -392,21 +257,10 @@ fn runs(object: &DynamicObject, uid: &Uid) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::cli::look::{Kind, samples};
-
-    #[test]
-    fn the_annotation_keeps_what_others_wrote() {
-        let uid: Uid = "b".into();
-        assert_eq!(listed("a", &uid, true), Ok(Some("a,b".into())));
-        assert_eq!(listed("", &uid, true), Ok(Some("b".into())));
-        assert_eq!(listed("a, b", &uid, true), Ok(None));
-        assert_eq!(listed("a, b ,c", &uid, false), Ok(Some("a,c".into())));
-        assert_eq!(listed("b", &uid, false), Ok(Some(Value::Null)));
-        assert_eq!(listed("a", &uid, false), Ok(None));
-        let full = vec!["x"; RELEASES_MAX].join(",");
-        assert!(listed(&full, &uid, true).unwrap_err().contains("1000 uids"));
-    }
 
     #[test]
     fn a_holder_is_named_by_pod_or_uid() {
