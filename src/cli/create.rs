@@ -3,7 +3,7 @@
 use kube::api::{DynamicObject, PostParams};
 use serde_json::{Map, Value, json};
 
-use super::look::{Kind, Named, Scope, Server, Target, pools};
+use super::look::{Kind, Named, Scope, Server, Target, pools, words};
 use super::output::{Format, Output};
 use super::{CliError, failed};
 use crate::api::names;
@@ -90,12 +90,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
         Err(source) => return Err(failed(format!("{target} cannot be created"), source)),
     };
     let text = || {
-        let slots = match created.data["spec"]["slots"].as_i64() {
-            Some(slots) if arguments.per_worker => format!(" with {slots} slots for each worker"),
-            Some(slots) => format!(" with {slots} slots"),
+        let slots = created.data["spec"]["slots"].as_u64();
+        let slots = slots.map(|it| words::counted(it, "slot"));
+        let with = match slots {
+            Some(slots) if arguments.per_worker => format!(" with {slots} for each worker"),
+            Some(slots) => format!(" with {slots}"),
             None => String::new(),
         };
-        format!("{target} is created{slots}\n")
+        format!("{target} is created{with}\n")
     };
     arguments.output.one(&created, text)
 }

@@ -27,7 +27,7 @@ pub(super) enum Format {
 pub(super) struct Output {
     /// How to print it.
     #[arg(
-        short,
+        short = 'o',
         long = "output",
         value_enum,
         value_name = "FORMAT",

@@ -73,10 +73,9 @@ fn said(target: &Target, changed: &DynamicObject, before: Option<i64>, slots: i3
     let held = rows::in_use(&pools::read(target.kind, changed.clone()));
     let was = before.map_or_else(String::new, |before| format!(" (was {before})"));
     let mut text = format!("{target} has {} now{was}", counted(slots));
-    let over = held.saturating_sub(u64::try_from(slots).unwrap_or(0));
-    if over > 0 {
+    if held > u64::try_from(slots).unwrap_or(0) {
         text.push_str(&format!(
-            "; {held} are held, and whoever holds keeps: nothing more is granted until {over} have come back"
+            "; {held} are held, and whoever holds keeps: nothing more is granted until that fits"
         ));
     }
     if changed.data["spec"]["perWorker"].is_object() {
@@ -110,7 +109,7 @@ mod tests {
         let object = samples::limit("gpu", json!({"slots": 2}), &[("a", 1), ("b", 2)]);
         assert_eq!(
             said(&target, &object, Some(5), 2),
-            "limit team/gpu has 2 slots now (was 5); 3 are held, and whoever holds keeps: nothing more is granted until 1 have come back"
+            "limit team/gpu has 2 slots now (was 5); 3 are held, and whoever holds keeps: nothing more is granted until that fits"
         );
         let object = samples::limit("gpu", json!({"slots": 8}), &[("a", 1)]);
         assert_eq!(

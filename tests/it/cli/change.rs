@@ -10,7 +10,7 @@ async fn from_create_to_resume() {
     let world = World::new("cli-change").await;
     let ns = world.namespace().to_owned();
     let said = world.sluice(&["create", "gpu", "--slots", "1", "--order", "Strict"]);
-    assert_eq!(said, format!("limit {ns}/gpu is created with 1 slots\n"));
+    assert_eq!(said, format!("limit {ns}/gpu is created with 1 slot\n"));
     let told = world.sluice_fails(&["create", "gpu", "--slots", "2"]);
     assert!(
         told.contains("exists already and is unchanged; `sluice set slots gpu"),
@@ -63,6 +63,7 @@ async fn from_create_to_resume() {
         .unwrap();
     let note = String::from_utf8(output.stderr).unwrap();
     assert!(note.contains("sluice quarantine --end lock/door"), "{note}");
+    world.sluice(&["quarantine", "lock/door", "--end"]);
     world.finish().await;
 }
 
@@ -82,7 +83,7 @@ async fn a_workers_limit_is_changed_through_its_family() {
     let said = world.sluice(&create);
     assert_eq!(
         said,
-        format!("limit {ns}/gpu is created with 1 slots for each worker\n")
+        format!("limit {ns}/gpu is created with 1 slot for each worker\n")
     );
     world.pod("a").slots("gpu").worker("one").create().await;
     world.granted("a").await;

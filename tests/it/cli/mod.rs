@@ -3,6 +3,7 @@
 
 mod change;
 mod look;
+mod readme;
 mod release;
 mod server;
 
