@@ -3,7 +3,6 @@
 
 mod change;
 mod look;
-mod readme;
 mod release;
 mod server;
 
