@@ -15,6 +15,10 @@ use crate::election::Timing;
 
 /// Arguments of `sluice controller`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sluice controller --metrics-addr 0.0.0.0:9090 --health-addr 0.0.0.0:8080     as the chart runs it
+  sluice controller --namespaces team --leader-elect=false                     on a laptop, for one namespace")]
 pub(super) struct Arguments {
     /// Namespaces to serve, separated by commas; all without it.
     #[arg(long, value_delimiter = ',')]

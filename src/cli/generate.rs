@@ -1,12 +1,15 @@
-//! `sluice crds` and `sluice api-reference`: what is generated from the types and checked in.
+//! `sluice crds`, `sluice api-reference` and `sluice cli-reference`: what is generated from the types and checked in.
 
 use std::path::{Path, PathBuf};
 
-use super::CliError;
+use super::{CliError, manual};
 use crate::api::{crds, reference};
 
 /// Arguments of `sluice crds`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sluice crds --output crds && kubectl apply --server-side -f crds")]
 pub(super) struct Crds {
     /// Folder to write to.
     #[arg(long, default_value = "crds")]
@@ -19,6 +22,19 @@ pub(super) struct Reference {
     /// File to write.
     #[arg(long, default_value = "docs/api.md")]
     output: PathBuf,
+}
+
+/// Arguments of `sluice cli-reference`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CliReference {
+    /// File to write.
+    #[arg(long, default_value = "docs/cli.md")]
+    output: PathBuf,
+}
+
+pub(super) fn cli_reference(arguments: &CliReference) -> Result<(), CliError> {
+    let text = manual::render().map_err(|error| CliError::Render(error.to_string()))?;
+    write(&arguments.output, &text)
 }
 
 pub(super) fn crds(arguments: &Crds) -> Result<(), CliError> {

@@ -1,10 +1,27 @@
 //! The `sluice` command. Each subcommand is a page that calls the library; nothing is decided here.
 //! Tested as a user would drive it, in `tests/it`.
 
+mod completion;
 mod controller;
+mod create;
 mod generate;
+mod get;
+mod holders;
+mod limits;
+mod look;
+mod manual;
+mod output;
+mod pause;
+mod plugin;
 mod quarantine;
+mod queue;
+mod refusal;
+mod release;
+mod set;
+mod table;
+mod top;
 mod ungate_all;
+mod why;
 
 use std::fmt::Debug;
 
@@ -25,16 +42,44 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {
-    /// Runs the controller.
-    Controller(controller::Arguments),
+    /// Lists limits and locks: how many slots, in use, waiting.
+    Limits(limits::Arguments),
+    /// Shows one limit or lock, with what it is set to and what is wrong with it.
+    Get(get::Arguments),
+    /// Lists who holds a limit or lock.
+    Holders(holders::Arguments),
+    /// Lists who waits for a limit or lock, in order, and what each waits for.
+    Queue(queue::Arguments),
+    /// Says why a pod waits, or what it holds.
+    Why(why::Arguments),
+    /// Shows limits and locks live.
+    Top(top::Arguments),
+    /// Creates a limit or a lock.
+    Create(create::Arguments),
+    /// Changes a limit.
+    Set(set::Arguments),
+    /// Stops granting; whoever holds keeps.
+    Pause(pause::Pause),
+    /// Grants again.
+    Resume(pause::Resume),
+    /// Takes slots from a holder, on your word that it has ended.
+    Release(release::Arguments),
     /// Sets limits and locks aside, so that they grant nothing, and ends that.
     Quarantine(quarantine::Arguments),
     /// Removes Sluice's gate and finalizer from every pod that has them: before an uninstall.
     UngateAll(ungate_all::Arguments),
+    /// Runs the controller.
+    Controller(controller::Arguments),
     /// Writes the CRDs to a folder.
     Crds(generate::Crds),
+    /// Prints the completion for a shell.
+    Completion(completion::Arguments),
     /// Writes the reference of the API to a file.
+    #[command(hide = true)]
     ApiReference(generate::Reference),
+    /// Writes the reference of this command to a file.
+    #[command(hide = true)]
+    CliReference(generate::CliReference),
 }
 
 /// Why a command failed.
@@ -43,17 +88,28 @@ pub enum CliError {
     /// No connection.
     #[error(transparent)]
     Connect(#[from] crate::client::ConnectError),
+    /// The kubeconfig or the context that was asked for is not usable.
+    #[error("{which} cannot be used: {source}; `kubectl config get-contexts` lists what there is")]
+    Kubeconfig {
+        /// Which.
+        which: String,
+        /// Why.
+        source: kube::config::KubeconfigError,
+    },
     /// The controller could not run.
     #[error(transparent)]
     Run(#[from] crate::controller::RunError),
     /// The API server refused something.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", refusal::said(source))]
     Server {
         /// What was being done.
         what: String,
         /// What the server said.
         source: kube::Error,
     },
+    /// What was named is not there.
+    #[error("{0}")]
+    Missing(String),
     /// A file could not be written.
     #[error("{path} cannot be written: {source}")]
     Write {
@@ -63,7 +119,7 @@ pub enum CliError {
         source: std::io::Error,
     },
     /// A manifest could not be rendered.
-    #[error("a manifest cannot be rendered: {0}")]
+    #[error("it cannot be rendered: {0}")]
     Render(String),
     /// Flags that do not go together.
     #[error("{0}")]
@@ -77,16 +133,46 @@ pub enum CliError {
     /// Signals cannot be listened to.
     #[error("signals cannot be listened to: {0}")]
     Signal(std::io::Error),
+    /// The terminal cannot be drawn on.
+    #[error("no terminal to draw on: {0}; `sluice limits` prints the same once")]
+    Terminal(std::io::Error),
+}
+
+impl CliError {
+    /// The server says that one may not.
+    fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Server { source: kube::Error::Api(status), .. } if status.code == 403)
+    }
 }
 
 /// Parses the arguments of the process and does what they say.
 pub async fn main() -> Result<(), CliError> {
-    match Arguments::parse().command {
+    match plugin::arguments().command {
+        Subcommands::Limits(arguments) => limits::run(arguments).await,
+        Subcommands::Get(arguments) => get::run(arguments).await,
+        Subcommands::Holders(arguments) => holders::run(arguments).await,
+        Subcommands::Queue(arguments) => queue::run(arguments).await,
+        Subcommands::Why(arguments) => why::run(arguments).await,
+        Subcommands::Top(arguments) => top::run(arguments).await,
+        Subcommands::Create(arguments) => create::run(arguments).await,
+        Subcommands::Set(arguments) => set::run(arguments).await,
+        Subcommands::Pause(arguments) => pause::pause(arguments).await,
+        Subcommands::Resume(arguments) => pause::resume(arguments).await,
+        Subcommands::Release(arguments) => release::run(arguments).await,
         Subcommands::Controller(arguments) => controller::run(arguments).await,
         Subcommands::Quarantine(arguments) => quarantine::run(arguments).await,
         Subcommands::UngateAll(arguments) => ungate_all::run(arguments).await,
         Subcommands::Crds(arguments) => generate::crds(&arguments),
+        Subcommands::Completion(arguments) => completion::run(&arguments),
         Subcommands::ApiReference(arguments) => generate::reference(&arguments),
+        Subcommands::CliReference(arguments) => generate::cli_reference(&arguments),
+    }
+}
+
+fn failed(what: impl Into<String>, source: kube::Error) -> CliError {
+    CliError::Server {
+        what: what.into(),
+        source,
     }
 }
 
@@ -99,18 +185,37 @@ async fn list_all<K>(
 where
     K: Clone + DeserializeOwned + Debug,
 {
-    let mut params = ListParams::default().limit(PAGE_SIZE);
     let mut found = Vec::new();
+    list_pages(api, what, ListParams::default(), |object| {
+        if wanted(&object) {
+            found.push(object);
+        }
+    })
+    .await?;
+    Ok(found)
+}
+
+/// Shows every object that an API lists, page by page. `what` names them if that fails.
+async fn list_pages<K>(
+    api: &Api<K>,
+    what: &str,
+    params: ListParams,
+    mut show: impl FnMut(K),
+) -> Result<(), CliError>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let mut params = params.limit(PAGE_SIZE);
     loop {
-        let page = api.list(&params).await.map_err(|source| CliError::Server {
-            what: format!("{what} cannot be listed"),
-            source,
-        })?;
+        let page = api
+            .list(&params)
+            .await
+            .map_err(|source| failed(format!("{what} cannot be listed"), source))?;
         let next = page.metadata.continue_.filter(|token| !token.is_empty());
-        found.extend(page.items.into_iter().filter(&wanted));
+        page.items.into_iter().for_each(&mut show);
         match next {
             Some(token) => params = params.continue_token(&token),
-            None => return Ok(found),
+            None => return Ok(()),
         }
     }
 }

@@ -8,12 +8,12 @@
 use std::time::{Duration, Instant};
 
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::json;
 
-use super::CliError;
-use crate::api::{ConcurrencyLimit, Lock, names};
-use crate::client;
+use super::look::{Connection, Kind};
+use super::{CliError, failed};
+use crate::api::names;
 
 /// Pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -49,50 +49,12 @@ pub(super) struct Arguments {
     /// Why, for those who read the limit's conditions.
     #[arg(long, default_value = "sluice quarantine", conflicts_with = "end")]
     reason: String,
-}
-
-/// What can be set aside.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    Limit,
-    Lock,
-}
-
-impl Kind {
-    const ALL: [Self; 2] = [Self::Limit, Self::Lock];
-
-    /// The short name by which people call it.
-    fn short(self) -> &'static str {
-        match self {
-            Self::Limit => "climit",
-            Self::Lock => "lock",
-        }
-    }
-
-    fn resource(self) -> ApiResource {
-        match self {
-            Self::Limit => ApiResource::erase::<ConcurrencyLimit>(&()),
-            Self::Lock => ApiResource::erase::<Lock>(&()),
-        }
-    }
-
-    /// Its name as people spell it: the kind, its plural, or the short name, in upper or lower case.
-    fn spelled(name: &str) -> Option<Self> {
-        let name = name.to_lowercase();
-        Self::ALL.into_iter().find(|kind| {
-            let resource = kind.resource();
-            [
-                resource.kind.to_lowercase(),
-                resource.plural,
-                kind.short().to_owned(),
-            ]
-            .contains(&name)
-        })
-    }
+    #[command(flatten)]
+    connection: Connection,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
-    let (client, _clock) = client::connect().await?;
+    let (client, _clock) = arguments.connection.open().await?;
     let found = find(&client, &arguments).await?;
     if found.is_empty() {
         println!("there is no limit and no lock");
@@ -206,9 +168,11 @@ async fn find(client: &Client, arguments: &Arguments) -> Result<Vec<Target>, Cli
         let (kind, name) = parse(named)?;
         let api: Api<DynamicObject> =
             Api::namespaced_with(client.clone(), namespace, &kind.resource());
-        let object = api.get(name).await.map_err(|source| CliError::Server {
-            what: format!("{named} in namespace {namespace} cannot be read"),
-            source,
+        let object = api.get(name).await.map_err(|source| {
+            failed(
+                format!("{named} in namespace {namespace} cannot be read"),
+                source,
+            )
         })?;
         found.push(Target { kind, object });
     }

@@ -12,9 +12,9 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Error};
 use serde_json::{Value, json};
 
-use super::CliError;
+use super::look::Connection;
+use super::{CliError, failed};
 use crate::api::names;
-use crate::client;
 
 /// Rounds over all pods; a pod that keeps its gate that long is kept by somebody's policy.
 const ROUNDS_MAX: u32 = 60;
@@ -26,6 +26,10 @@ const POLICY_LAG: Duration = Duration::from_secs(3);
 
 /// Arguments of `sluice ungate-all`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sluice ungate-all --remove-admission-binding sluice-gate     before the chart is uninstalled by hand
+  sluice ungate-all --namespaces team-a,team-b")]
 pub(super) struct Arguments {
     /// Bindings of mutating admission policies to delete first, so that no new pod is gated.
     #[arg(long)]
@@ -33,10 +37,12 @@ pub(super) struct Arguments {
     /// Namespaces to work in, separated by commas; all without it.
     #[arg(long, value_delimiter = ',')]
     namespaces: Vec<String>,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
-    let (client, _clock) = client::connect().await?;
+    let (client, _clock) = arguments.connection.open().await?;
     for binding in &arguments.remove_admission_binding {
         remove_binding(&client, binding).await?;
     }
@@ -151,14 +157,7 @@ async fn remove_binding(client: &Client, name: &str) -> Result<(), CliError> {
         }
         // Neither the binding nor, on older clusters, the kind has to exist.
         Err(Error::Api(status)) if status.is_not_found() => Ok(()),
-        Err(source) => Err(failed(&format!("binding {name} cannot be deleted"), source)),
-    }
-}
-
-fn failed(what: &str, source: Error) -> CliError {
-    CliError::Server {
-        what: what.to_owned(),
-        source,
+        Err(source) => Err(failed(format!("binding {name} cannot be deleted"), source)),
     }
 }
 

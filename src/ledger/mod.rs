@@ -51,6 +51,7 @@ mod commit;
 mod conditions;
 mod effect;
 mod end;
+mod enquiry;
 mod explain;
 mod family;
 mod fence;
@@ -88,6 +89,7 @@ pub use effect::{
     About, ChildWrite, Effect, Event, FamilyRef, Guard, PodAction, PodPatch, Reveal, StatusWrite,
 };
 pub use end::End;
+pub use enquiry::Waiter;
 pub use explain::{PoolSummary, RequestState};
 pub use ids::{
     Amount, Attempt, Batch, Epoch, LOCK_UNITS, Name, PoolKey, PoolKind, SEGMENT_SEPARATOR, Token,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`crds`] | the rules in the CRDs, on the newest and the oldest server |
 //! | [`chart`], [`policies`] | the Helm chart and its admission policies |
+//! | [`cli`] | the command, as its users drive it |
 //! | [`scenarios`] | the controller, as its users drive it |
 //! | [`election`] | several controllers that take turns |
 //! | [`faults`] | the controller while everything around it fails |
@@ -15,6 +16,7 @@
 #![cfg(test)]
 
 mod chart;
+mod cli;
 mod crds;
 mod docs;
 mod election;

@@ -246,12 +246,19 @@ impl Space {
     fn run_sluice(&self, arguments: &[&str]) -> Output {
         let named = !arguments.contains(&"--all");
         let namespace = ["--namespace", self.namespace()];
-        Command::new(env!("CARGO_BIN_EXE_sluice"))
-            .args(arguments)
+        self.sluice_command(arguments)
             .args(namespace.iter().filter(|_| named))
-            .env("KUBECONFIG", self.plane().kubeconfig())
             .output()
             .unwrap()
+    }
+
+    /// `sluice` with these arguments and nothing else than the admin's kubeconfig.
+    pub(crate) fn sluice_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+        command
+            .args(arguments)
+            .env("KUBECONFIG", self.plane().kubeconfig());
+        command
     }
 
     /// Names a pod of this namespace to the checker.
