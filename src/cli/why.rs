@@ -195,14 +195,15 @@ fn parts(pod: &PodRead, snapshot: &Snapshot) -> Vec<Share> {
     let uid = &pod.view.uid;
     let held = entries(snapshot, uid);
     let mut wanted = snapshot.ledger.demand(uid);
-    if wanted.is_empty() && !pod.view.is_revealed() {
-        if let Ask::Wants(wants) = &pod.view.ask {
-            wanted = wants
-                .mentions
-                .iter()
-                .map(|it| (it.pool.clone(), it.amount))
-                .collect();
-        }
+    if wanted.is_empty()
+        && !pod.view.is_revealed()
+        && let Ask::Wants(wants) = &pod.view.ask
+    {
+        wanted = wants
+            .mentions
+            .iter()
+            .map(|it| (it.pool.clone(), it.amount))
+            .collect();
     }
     for (pool, lease, _) in &held {
         if !wanted.iter().any(|(key, _)| *key == pool.key) {

@@ -185,7 +185,10 @@ impl Checker {
             // What came, went or was opened after the decision fences before it grants.
             let unfenced = status.is_some_and(|status| !status.fenced);
             let went = pool.is_none() && (wants.ignore_missing || self.deleted.contains(&place));
-            (!(counted || open || unfenced || went || stale)).then_some(place)
+            // Without guards a pod may lose our label for a while: a fence that lists meanwhile does not see it, and a
+            // reveal that was decided before slips through (docs/design.md, section 9, 28).
+            let hidden = !self.setup.guards && self.unlabelled.contains(&before.pod.uid);
+            (!(counted || open || unfenced || went || stale || hidden)).then_some(place)
         })
     }
 

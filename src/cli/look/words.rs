@@ -10,7 +10,7 @@ pub(in crate::cli) fn age(now: Micros, then: Micros) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     match (seconds, minutes, hours) {
         (..120, ..) => format!("{seconds}s"),
-        (_, ..10, _) if seconds % 60 != 0 => format!("{minutes}m{}s", seconds % 60),
+        (_, ..10, _) if !seconds.is_multiple_of(60) => format!("{minutes}m{}s", seconds % 60),
         (_, ..180, _) => format!("{minutes}m"),
         (_, _, ..8) if minutes % 60 != 0 => format!("{hours}h{}m", minutes % 60),
         (_, _, ..48) => format!("{hours}h"),
