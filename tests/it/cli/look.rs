@@ -174,9 +174,9 @@ async fn the_queue_is_served_in_the_order_that_is_shown() {
         holder.clone_from(next);
     }
     world.limit("nowhere", 1).await;
-    world.keep_gates("other", &["sluice.dev/slots"]).await;
     world.end(&holder).await;
     world.granted("aside").await;
+    world.keep_gates("other", &["sluice.dev/slots"]).await;
     world.end("aside").await;
     world.granted("other").await;
     assert_eq!(
