@@ -3,7 +3,7 @@
 use kube::api::{DynamicObject, PostParams};
 use serde_json::{Map, Value, json};
 
-use super::look::{Kind, Named, Scope, Server, Target, pools, words};
+use super::look::{Kind, Named, Scope, Server, Target, owned, pools, words};
 use super::output::{Format, Output};
 use super::{CliError, failed};
 use crate::api::names;
@@ -113,20 +113,9 @@ fn exists(target: &Target) -> String {
 
 /// A worker's limit that somebody else made would be in its family's way.
 async fn refuse_in_family(server: &Server, target: &Target) -> Result<(), CliError> {
-    let Some((family, worker)) = target
-        .key
-        .split_last()
-        .filter(|_| target.kind == Kind::Limit)
-    else {
-        return Ok(());
-    };
-    let family = Target {
-        key: family,
-        ..target.clone()
-    };
-    let found = pools::find(server, &family).await?;
-    if found.is_some_and(|it| it.data["spec"]["perWorker"].is_object()) {
+    if let Some(family) = owned::family(server, target, None).await? {
         let (short, namespace) = (target.short(), &target.namespace);
+        let (family, worker) = (family.target, family.worker);
         return Err(CliError::Usage(format!(
             "{family} is a family: the limit of worker {worker} is made when a pod first needs it; `sluice set slots {short} N -n {namespace}` gives that worker slots of its own"
         )));

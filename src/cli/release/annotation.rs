@@ -5,12 +5,11 @@ use serde_json::{Value, json};
 use crate::api::names;
 use crate::cli::CliError;
 use crate::cli::look::{Server, Target, pods, pools};
+use crate::controller::translate::RELEASES_MAX;
 use crate::ledger::Uid;
 
 /// Most writes of the annotation while others write the object too.
 const TRIES_MAX: u32 = 30;
-/// Most uids of the annotation that a controller reads.
-const RELEASES_MAX: usize = 1_000;
 
 /// Brings the annotation into the wanted state, whoever else writes the object meanwhile.
 pub(super) async fn annotate(

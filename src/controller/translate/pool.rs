@@ -17,7 +17,7 @@ use crate::ledger::{
 };
 
 /// Most uids that are read from the release annotation.
-const RELEASES_MAX: usize = 1_000;
+pub(crate) const RELEASES_MAX: usize = 1_000;
 /// Most of an operator's reason for a quarantine that people are shown, in characters.
 const QUARANTINE_CHARS_MAX: usize = 200;
 
