@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use sluice::controller::translate::pod_patch;
+use sluice::controller::translate::request_patch;
 use sluice::ledger::{
-    Amount, Attempt, GrantedLease, PodAction, PodPatch, PoolKey, PoolKind, RequestText, Reveal,
-    Token,
+    Amount, Attempt, GrantedLease, HolderKind, PoolKey, PoolKind, RequestAction, RequestPatch,
+    RequestText, Reveal, Token,
 };
 
 use super::Result;
@@ -65,7 +65,7 @@ impl BareLoop {
     /// Opens one gate.
     pub(super) async fn open(&self, pod: &BenchPod) -> Result<()> {
         let namespace = &self.namespace;
-        let (_, operations) = pod_patch(&reveal(namespace, pod));
+        let (_, operations) = request_patch(&reveal(namespace, pod));
         let path = format!("/api/v1/namespaces/{namespace}/pods/{}", pod.name);
         let request = http::Request::patch(path)
             .header("content-type", "application/json-patch+json")
@@ -77,7 +77,7 @@ impl BareLoop {
 }
 
 /// What the ledger would ask for.
-fn reveal(namespace: &str, pod: &BenchPod) -> PodPatch {
+fn reveal(namespace: &str, pod: &BenchPod) -> RequestPatch {
     let lease = GrantedLease {
         pool: PoolKey {
             kind: PoolKind::Limit,
@@ -88,11 +88,12 @@ fn reveal(namespace: &str, pod: &BenchPod) -> PodPatch {
         amount: Amount::Slots(1),
         token: Token(1_795_219_200_000_000),
     };
-    PodPatch {
+    RequestPatch {
         uid: pod.uid.as_str().into(),
         namespace: namespace.into(),
         name: pod.name.as_str().into(),
-        action: PodAction::Reveal(Box::new(Reveal {
+        kind: HolderKind::Pod,
+        action: RequestAction::Reveal(Box::new(Reveal {
             text: Arc::new(RequestText {
                 slots: Some(LIMIT.into()),
                 ..RequestText::default()

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use sluice::ledger::bounds::STATUS_SCHEMA;
 use sluice::ledger::{
     Admits, Amount, Ask, Attempt, Command, Effect, Epoch, Gates, Granted, Ledger, Mention, Micros,
-    Mode, Now, Options, Order, Part, PatchOutcome, PodAction, PodPatch, PodPhase, PoolKey,
-    PoolKind, PoolObject, PoolSpec, PoolStatus, Progress, ReleasePolicy, RequestText, RequestView,
-    Span, Tick, Uid, Version, Wants, WriteOutcome,
+    Mode, Now, Options, Order, Part, PatchOutcome, PodPhase, PoolKey, PoolKind, PoolObject,
+    PoolSpec, PoolStatus, Progress, ReleasePolicy, RequestAction, RequestPatch, RequestText,
+    RequestView, Span, Tick, Uid, Version, Wants, WriteOutcome,
 };
 
 /// When the first pod arrives: 2026-11-21, in microseconds.
@@ -35,6 +35,7 @@ impl Server {
     pub(super) fn with_waiters(waiters: usize, slots: usize) -> Self {
         let options = Options {
             process: "bench".into(),
+            claims: sluice::ledger::ClaimTimes::default(),
             events: true,
         };
         let mut server = Self {
@@ -165,9 +166,9 @@ impl Server {
         }
     }
 
-    fn patch(&mut self, patch: PodPatch, news: &mut VecDeque<Command>) {
+    fn patch(&mut self, patch: RequestPatch, news: &mut VecDeque<Command>) {
         let kind = patch.kind();
-        let PodAction::Reveal(reveal) = patch.action else {
+        let RequestAction::Reveal(reveal) = patch.action else {
             unreachable!("the limit was there before its pods: nothing is bumped");
         };
         let Some(mut view) = self.waiting.remove(&patch.uid) else {
@@ -224,6 +225,9 @@ fn spec(slots: usize) -> PoolSpec {
             settle: Span::seconds(10),
         },
         family: None,
+        decay: None,
+        lease: None,
+        lock_delay: Span(0),
     }
 }
 
@@ -266,6 +270,7 @@ fn pod(number: usize, version: Version, created: Micros) -> RequestView {
             ignore_missing: false,
             timeout: None,
             fail_on_timeout: false,
+            deny_missing: false,
         }),
         text: Arc::new(RequestText {
             slots: Some("gpu".into()),
@@ -287,5 +292,6 @@ fn pod(number: usize, version: Version, created: Micros) -> RequestView {
         finalizer: false,
         node: None,
         progress: Progress::default(),
+        claim: None,
     }
 }

@@ -88,6 +88,7 @@ async fn controller(kubeconfig: std::path::PathBuf, stop: watch::Receiver<bool>)
         health_address: None,
         priority_max: None,
         events: true,
+        claims: sluice::ledger::ClaimTimes::default(),
         guard_bindings: Vec::new(),
         process: None,
         election: None,

@@ -74,6 +74,7 @@ impl Process {
             health_address: None,
             priority_max: None,
             events: true,
+            claims: sluice::ledger::ClaimTimes::default(),
             guard_bindings: vec!["sluice-guard".to_owned()],
             process: Some(id.to_owned()),
             election: elects.then(|| Election {

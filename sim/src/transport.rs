@@ -11,7 +11,7 @@ use sluice::controller::transport::{
     Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Transport, Watched,
 };
 use sluice::election::{LeaseNews, LeaseObject, Record};
-use sluice::ledger::{ChildWrite, Name, StatusWrite};
+use sluice::ledger::{ChildWrite, ClaimDeletion, Name, StatusWrite};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::server::{Call, Reply};
@@ -179,6 +179,10 @@ impl<W: Way> Transport for Wire<W> {
             Reply::Written(object) => Ok(object),
             other => astray(other),
         }
+    }
+
+    async fn delete_claim(&self, deletion: &ClaimDeletion) -> Result<(), Failure> {
+        Err(Failure::NotFound(deletion.name.to_string()))
     }
 
     async fn create_event(&self, event: &NewEvent) -> Result<(), Failure> {

@@ -7,8 +7,8 @@
 use futures::StreamExt as _;
 use sluice::controller::transport::{Address, Failure, Kind, Object, Watched};
 use sluice::ledger::{
-    Attempt, ChildWrite, Epoch, FamilyRef, Guard, Name, PodAction, PodPatch, PoolKey, PoolObject,
-    StatusWrite, Token,
+    Attempt, ChildWrite, Epoch, FamilyRef, Guard, Name, PoolKey, PoolObject, RequestAction,
+    RequestPatch, StatusWrite, Token,
 };
 
 mod sites;
@@ -257,7 +257,7 @@ async fn a_watch_shows_versions_in_order_and_a_lost_label_as_a_deletion(site: &i
     loop {
         match events.next().await.unwrap() {
             Watched::Listing => {}
-            Watched::Listed(Object::Pod(view)) => listed.push(view.name.to_string()),
+            Watched::Listed(Object::Request(view)) => listed.push(view.name.to_string()),
             Watched::ListEnd => break,
             other => panic!("{other:?}"),
         }
@@ -274,8 +274,8 @@ async fn a_watch_shows_versions_in_order_and_a_lost_label_as_a_deletion(site: &i
     let mut last = 0;
     while told.last().is_none_or(|last| last != "z gone") {
         let (what, view) = match events.next().await.unwrap() {
-            Watched::Seen(Object::Pod(view)) => ("seen", view),
-            Watched::Gone(Object::Pod(view)) => ("gone", view),
+            Watched::Seen(Object::Request(view)) => ("seen", view),
+            Watched::Gone(Object::Request(view)) => ("gone", view),
             other => panic!("{other:?}"),
         };
         assert!(view.version.0 > last, "{told:?}");
@@ -330,7 +330,7 @@ async fn a_finalizer_keeps_the_object_and_its_end_lets_it_go(site: &impl Site) {
     site.create_pod("a", "gpu", &[]).await;
     let seen = pod(site, "a").await.unwrap();
     let mut reveal = reveal_of(&seen);
-    if let PodAction::Reveal(reveal) = &mut reveal.action {
+    if let RequestAction::Reveal(reveal) = &mut reveal.action {
         reveal.finalizers = Some(seen.finalizers.clone());
     }
     let revealed = patch(site, &reveal).await.unwrap();
@@ -338,8 +338,8 @@ async fn a_finalizer_keeps_the_object_and_its_end_lets_it_go(site: &impl Site) {
     site.delete_pod("a").await;
     let deleting = pod(site, "a").await.unwrap();
     assert!(deleting.deleting);
-    let strip = PodPatch {
-        action: PodAction::StripFinalizer {
+    let strip = RequestPatch {
+        action: RequestAction::StripFinalizer {
             finalizers: deleting.finalizers.clone(),
         },
         ..reveal

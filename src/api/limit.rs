@@ -10,6 +10,7 @@ use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::claim::MIN_LEASE_DURATION_SECONDS;
 use super::names;
 use super::rules;
 use super::spec::{
@@ -90,6 +91,31 @@ pub struct ConcurrencyLimitSpec {
     #[serde(default = "default_settle_seconds")]
     #[schemars(range(min = 0, max = MAX_SECONDS))]
     pub settle_seconds: i32,
+    /// Makes slots come back with time: this many in so many seconds. Rate-limit requests take from it without
+    /// holding; slots that are held drain after their release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decay: Option<Decay>,
+    /// For how many seconds a claim's grant lasts without a renewal, where the claim does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = MIN_LEASE_DURATION_SECONDS, max = MAX_SECONDS))]
+    pub lease_duration_seconds: Option<i32>,
+    /// For how many seconds slots stay taken after a claim's lease has run out: time for what its holder has sent.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = MAX_SECONDS))]
+    pub lock_delay_seconds: i32,
+}
+
+/// How slots come back with time: `slots` in `perSeconds`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Decay {
+    /// How many slots come back.
+    #[schemars(range(min = 1, max = MAX_SLOTS))]
+    pub slots: i32,
+    /// In how many seconds.
+    #[serde(default = "one_second")]
+    #[schemars(range(min = 1, max = MAX_SECONDS))]
+    pub per_seconds: i32,
 }
 
 /// How a family finds its workers and treats them.
@@ -137,8 +163,15 @@ impl ConcurrencyLimitSpec {
             allowed_namespaces: AllowedNamespaces::default(),
             release_policy: ReleasePolicy::default(),
             settle_seconds: default_settle_seconds(),
+            decay: None,
+            lease_duration_seconds: None,
+            lock_delay_seconds: 0,
         }
     }
+}
+
+fn one_second() -> i32 {
+    1
 }
 
 fn default_reserve_after_seconds() -> i32 {

@@ -8,6 +8,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::claim::MIN_LEASE_DURATION_SECONDS;
 use super::rules;
 use super::spec::{
     AllowedNamespaces, MAX_SECONDS, Mode, Order, ReleasePolicy, default_settle_seconds,
@@ -59,6 +60,14 @@ pub struct LockSpec {
     /// How long, in seconds, the lock stays taken after a presumed end.
     #[schemars(range(min = 0, max = MAX_SECONDS))]
     pub settle_seconds: i32,
+    /// For how many seconds a claim's grant lasts without a renewal, where the claim does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = MIN_LEASE_DURATION_SECONDS, max = MAX_SECONDS))]
+    pub lease_duration_seconds: Option<i32>,
+    /// For how many seconds the lock stays taken after a claim's lease has run out: time for what its holder has
+    /// sent.
+    #[schemars(range(min = 0, max = MAX_SECONDS))]
+    pub lock_delay_seconds: i32,
 }
 
 impl Default for LockSpec {
@@ -69,6 +78,8 @@ impl Default for LockSpec {
             allowed_namespaces: AllowedNamespaces::default(),
             release_policy: ReleasePolicy::default(),
             settle_seconds: default_settle_seconds(),
+            lease_duration_seconds: None,
+            lock_delay_seconds: 0,
         }
     }
 }

@@ -31,6 +31,9 @@ pub const WORKER: &str = "sluice.dev/worker";
 /// Annotation: reserved for requests of several pods; nothing reads it yet.
 pub const REQUEST_GROUP: &str = "sluice.dev/group";
 
+/// Annotation: limits with `decay` that a pod takes from once, as in `api=3`.
+pub const RATE_LIMITS: &str = "sluice.dev/rate-limits";
+
 // === written at admission, on pods ===
 
 /// Scheduling gate that holds a pod until its leases are durable.
@@ -65,6 +68,11 @@ pub const QUARANTINE: &str = "sluice.dev/quarantine";
 /// Annotation, written by the controller on a worker's limit: generation of the family it was made from.
 pub const PARENT_GENERATION: &str = "sluice.dev/parent-generation";
 
+// === on claims ===
+
+/// Label: id of the session that created or adopted a claim; a process watches its own claims by it.
+pub const SESSION: &str = "sluice.dev/session";
+
 // === who we are ===
 
 /// Field manager of every write.
@@ -96,6 +104,8 @@ mod tests {
             FINALIZER,
             RELEASE,
             QUARANTINE,
+            SESSION,
+            RATE_LIMITS,
             PARENT_GENERATION,
             REPORTER,
         ];

@@ -24,7 +24,7 @@ pub struct SchemaRule {
 }
 
 /// Every rule; which kind has which is said where the kind is defined.
-pub const ALL: [&SchemaRule; 11] = [
+pub const ALL: [&SchemaRule; 18] = [
     &NAME_IS_KEY,
     &NAME_IS_LOCK_KEY,
     &SELECTOR_GIVEN,
@@ -36,6 +36,13 @@ pub const ALL: [&SchemaRule; 11] = [
     &BATCH_CHAIN,
     &EPOCH_NEVER_BACK,
     &ONE_LEADER,
+    &CLAIM_STAYS,
+    &CLAIM_ASKS,
+    &CLAIM_RATE_HAS_NO_LOCKS,
+    &CLAIM_RENEWS_FORWARD,
+    &CLAIM_RELEASED_FOR_GOOD,
+    &CLAIM_FINAL,
+    &CLAIM_ATTEMPT_NEVER_BACK,
 ];
 
 impl From<&SchemaRule> for Rule {
@@ -139,4 +146,69 @@ pub const SELECTOR_GIVEN: SchemaRule = SchemaRule {
     name: "selector-given",
     message: "spec.allowedNamespaces.from: Selector needs a selector",
     cel: "self.spec.allowedNamespaces.from != 'Selector' || has(self.spec.allowedNamespaces.selector)",
+};
+
+/// Claims: what was asked for stays as it was, so that no grant is decided from what has changed meanwhile.
+pub const CLAIM_STAYS: SchemaRule = SchemaRule {
+    name: "claim-stays",
+    message: "only spec.session, spec.renew and spec.release of a claim may change; create another claim instead",
+    cel: "self.spec.slots == oldSelf.spec.slots && self.spec.locks == oldSelf.spec.locks \
+          && self.spec.kind == oldSelf.spec.kind && self.spec.ifMissing == oldSelf.spec.ifMissing \
+          && self.spec.holder == oldSelf.spec.holder && self.spec.user == oldSelf.spec.user \
+          && self.spec.?priority == oldSelf.spec.?priority && self.spec.?podRef == oldSelf.spec.?podRef \
+          && self.spec.?timeoutSeconds == oldSelf.spec.?timeoutSeconds \
+          && self.spec.?leaseDurationSeconds == oldSelf.spec.?leaseDurationSeconds \
+          && self.spec.?maxHoldSeconds == oldSelf.spec.?maxHoldSeconds",
+};
+
+/// Claims: one that asks for nothing is a mistake.
+pub const CLAIM_ASKS: SchemaRule = SchemaRule {
+    name: "claim-asks",
+    message: "a claim names at least one limit in spec.slots or one lock in spec.locks",
+    cel: "self.spec.slots.size() + self.spec.locks.size() > 0",
+};
+
+/// Claims: a lock does not come back with time.
+pub const CLAIM_RATE_HAS_NO_LOCKS: SchemaRule = SchemaRule {
+    name: "claim-rate-has-no-locks",
+    message: "a claim of kind RateLimit names limits only",
+    cel: "self.spec.kind != 'RateLimit' || self.spec.locks.size() == 0",
+};
+
+/// Claims: renewals go forward, in steps that no forged one can use up, and not after the end. Another session is
+/// another holder: it brings a renewal of its own, and comes only where nobody has released.
+pub const CLAIM_RENEWS_FORWARD: SchemaRule = SchemaRule {
+    name: "claim-renews-forward",
+    message: "spec.renew.seq may rise by 1 to 1000, or stay with all of spec.renew; spec.session changes only together \
+              with it; neither changes once the claim is released or in a final phase",
+    cel: "(self.spec.renew == oldSelf.spec.renew && self.spec.session == oldSelf.spec.session) \
+          || (self.spec.renew.seq > oldSelf.spec.renew.seq && self.spec.renew.seq <= oldSelf.spec.renew.seq + 1000 \
+          && !oldSelf.spec.release && (!has(oldSelf.status) || oldSelf.status.phase in ['Pending', 'Granted']))",
+};
+
+/// Claims: a release is never taken back.
+pub const CLAIM_RELEASED_FOR_GOOD: SchemaRule = SchemaRule {
+    name: "claim-released-for-good",
+    message: "spec.release may not be taken back",
+    cel: "!oldSelf.spec.release || self.spec.release",
+};
+
+/// Claims: what is final stays so, and a grant stays what it was.
+pub const CLAIM_FINAL: SchemaRule = SchemaRule {
+    name: "claim-final",
+    message: "a claim in phase Denied, TimedOut, Revoked or Released does not change any more; a \
+              Granted one ends only as Revoked or Released and keeps its grants",
+    cel: "!has(oldSelf.status) || (has(self.status) && (self.status == oldSelf.status \
+          || oldSelf.status.phase == 'Pending' \
+          || (oldSelf.status.phase == 'Granted' && self.status.phase in ['Revoked', 'Released'] \
+          && self.status.?grants == oldSelf.status.?grants \
+          && self.status.?leaseDurationSeconds == oldSelf.status.?leaseDurationSeconds \
+          && self.status.?lockDelaySeconds == oldSelf.status.?lockDelaySeconds)))",
+};
+
+/// Claims: an aborted attempt stays so.
+pub const CLAIM_ATTEMPT_NEVER_BACK: SchemaRule = SchemaRule {
+    name: "claim-attempt-never-back",
+    message: "status.attempt may not go back, nor the status be removed",
+    cel: "!has(oldSelf.status) || (has(self.status) && self.status.attempt >= oldSelf.status.attempt)",
 };

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::limit::MAX_WORKERS;
 use super::request::{MAX_ENTRIES, MAX_WEIGHT};
+use super::spec::MAX_SECONDS;
 
 /// Schema of the status that this version writes; hands off objects with a higher one.
 pub const STATUS_SCHEMA: i32 = 1;
@@ -35,6 +36,12 @@ pub const MAX_EPOCH: i64 = 1 << 52;
 pub const MAX_LEADER_LENGTH: usize = 64;
 /// Longest id of a batch, in characters.
 pub const MAX_BATCH_LENGTH: usize = 64;
+
+/// Longest time that the lease of a claim stays after its object vanished, in seconds: 1.05 times the longest lease, and
+/// the longest lock delay.
+pub const MAX_LINGER_SECONDS: i32 = 3 * MAX_SECONDS;
+/// Highest level, and most of its units in a slot: whole numbers up to here survive every JSON reader.
+pub const MAX_LEVEL: i64 = 1 << 52;
 
 /// Fields that this version does not know.
 pub type Extra = BTreeMap<String, Value>;
@@ -108,6 +115,25 @@ pub struct ConcurrencyLimitStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_WORKERS), extend("x-kubernetes-list-type" = "atomic"))]
     pub workers: Vec<ReservedWorker>,
+    /// What was taken from a limit with `decay` and has not come back yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+}
+
+/// How much of a limit with `decay` is used and not held, as it was when this status was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Level {
+    /// How much is used, in units of which `unitsPerSlot` are a slot. With whole numbers no fraction is lost.
+    #[schemars(range(min = 0, max = MAX_LEVEL))]
+    pub units: i64,
+    /// How many units a slot has.
+    #[schemars(range(min = 1, max = MAX_LEVEL))]
+    pub units_per_slot: i64,
+    /// What this version does not know.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub extra: Extra,
 }
 
 /// Status of a `Lock`.
@@ -140,6 +166,10 @@ pub struct Lease<A> {
     pub attempt: i64,
     /// When it was granted.
     pub granted_at: Time,
+    /// For how many seconds the lease stays when its claim vanishes without a release: its holder may not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = MAX_LINGER_SECONDS))]
+    pub linger_seconds: Option<i32>,
     /// What this version does not know.
     #[serde(flatten)]
     #[schemars(skip)]
@@ -158,6 +188,9 @@ pub struct SlotCount {
     /// How many slots it takes.
     #[schemars(range(min = 1, max = MAX_LEASE_SLOTS))]
     pub slots: i32,
+    /// Taken from a limit with `decay` by a request that never holds: it becomes `level` once its request was told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rate: bool,
 }
 
 /// How a lease holds a lock.
@@ -186,6 +219,8 @@ pub enum LockMode {
 pub enum HolderKind {
     /// A pod.
     Pod,
+    /// A `SlotClaim`.
+    Claim,
 }
 
 /// A worker of a family.

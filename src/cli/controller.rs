@@ -12,6 +12,7 @@ use super::CliError;
 use crate::client;
 use crate::controller::{self, Config, Election, KubeTransport};
 use crate::election::Timing;
+use crate::ledger::{ClaimTimes, Span};
 
 /// Arguments of `sluice controller`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,12 @@ pub(super) struct Arguments {
     /// Whether to create events on pods and limits.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     events: bool,
+    /// How long claims that were denied, timed out or revoked stay to be read.
+    #[arg(long, default_value_t = 300)]
+    ended_claims_seconds: u32,
+    /// How long claims that their holders gave back stay to be read, as phase Released; 0: deleted at once.
+    #[arg(long, default_value_t = 0)]
+    released_claims_seconds: u32,
     /// Policy bindings whose absence is reported as condition Unguarded, separated by commas.
     #[arg(long, env = "SLUICE_GUARD_BINDINGS", value_delimiter = ',')]
     guard_bindings: Vec<String>,
@@ -103,6 +110,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
         health_address: arguments.health_addr,
         priority_max: arguments.max_priority,
         events: arguments.events,
+        claims: ClaimTimes {
+            ended: Span::seconds(arguments.ended_claims_seconds.into()),
+            released: Span::seconds(arguments.released_claims_seconds.into()),
+        },
         guard_bindings: arguments.guard_bindings,
         process: None,
         election,

@@ -220,11 +220,11 @@ fn parts(pod: &PodRead, snapshot: &Snapshot) -> Vec<Share> {
             namespace: key.namespace.to_string(),
             key: key.text(),
             slots: match amount {
-                Amount::Slots(slots) => Some(slots),
+                Amount::Slots(slots) | Amount::Rate(slots) => Some(slots),
                 Amount::Shared | Amount::Exclusive => None,
             },
             mode: match amount {
-                Amount::Slots(_) => None,
+                Amount::Slots(_) | Amount::Rate(_) => None,
                 mode => Some(words::amount(mode)),
             },
             held: lease.is_some(),

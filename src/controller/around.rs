@@ -11,7 +11,7 @@ use super::transport::{
     Address, Failure, Kind, NewEvent, Object, Part, PatchOperation, PodMetadata, Transport, Watched,
 };
 use crate::election::{LeaseNews, LeaseObject, Record};
-use crate::ledger::{ChildWrite, Name, StatusWrite};
+use crate::ledger::{ChildWrite, ClaimDeletion, Name, StatusWrite};
 
 /// What a write is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +73,11 @@ impl<S: Say> Transport for Around<S> {
         operations: &[PatchOperation],
     ) -> Result<Object, Failure> {
         let request = self.transport.patch(at, part, operations);
+        self.say.pass(Write::Patch, request).await
+    }
+
+    async fn delete_claim(&self, deletion: &ClaimDeletion) -> Result<(), Failure> {
+        let request = self.transport.delete_claim(deletion);
         self.say.pass(Write::Patch, request).await
     }
 

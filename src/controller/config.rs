@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::election::Timing;
+use crate::ledger::ClaimTimes;
 
 /// Settings of one controller.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct Config {
     pub priority_max: Option<i32>,
     /// Whether to create events.
     pub events: bool,
+    /// How long claims that have ended stay to be read.
+    pub claims: ClaimTimes,
     /// Policy bindings whose absence is reported as condition `Unguarded`.
     pub guard_bindings: Vec<String>,
     /// Id of this process, in every batch it writes; random without one. No two lives may share it.

@@ -27,11 +27,15 @@ impl EventLane {
     /// Puts an event into the lane if there is room.
     pub(super) fn offer(&self, event: &Event) {
         let (namespace, regarding) = match &event.about {
-            About::Pod {
+            About::Request {
+                kind,
                 uid,
                 namespace,
                 name,
-            } => (namespace.clone(), Regarding::Pod(name.clone(), uid.clone())),
+            } => (
+                namespace.clone(),
+                Regarding::Request(*kind, name.clone(), uid.clone()),
+            ),
             About::Pool { key, uid } => (
                 key.namespace.clone(),
                 Regarding::Pool(key.clone(), uid.clone()),

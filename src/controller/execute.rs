@@ -17,8 +17,8 @@ use super::metrics::Metrics;
 use super::translate;
 use super::transport::{Address, Failure, Kind, Object};
 use crate::ledger::{
-    ChildOutcome, ChildWrite, Command, Effect, Found, Name, PatchOutcome, PodPatch, PoolKey,
-    PoolKind, StatusWrite, Uid, WriteOutcome,
+    ChildOutcome, ChildWrite, ClaimDeletion, Command, Effect, Found, HolderKind, Name,
+    PatchOutcome, PoolKey, PoolKind, RequestPatch, RequestView, StatusWrite, Uid, WriteOutcome,
 };
 
 /// Starts effects, and owns what is under way.
@@ -73,10 +73,11 @@ impl Executor {
                 self.carrier.events.offer(event);
                 return;
             }
-            Effect::Patch(_) => Arc::clone(&self.carrier.patches),
+            Effect::Patch(_) | Effect::DeleteClaim(_) => Arc::clone(&self.carrier.patches),
             Effect::WriteStatus(_) | Effect::WriteChild(_) => Arc::clone(&self.carrier.statuses),
             Effect::ReadPool(_)
             | Effect::ReadRequest { .. }
+            | Effect::ReadHolderPod { .. }
             | Effect::ListRequests { .. }
             | Effect::ReadNode(_) => Arc::clone(&self.carrier.reads),
         };
@@ -103,12 +104,24 @@ impl Carrier {
         match effect {
             Effect::WriteStatus(write) => self.write_status(*write).await,
             Effect::ReadPool(pool) => self.read_pool(pool).await,
-            Effect::Patch(patch) => self.patch_pod(*patch).await,
+            Effect::Patch(patch) => self.patch_request(*patch).await,
             Effect::ReadRequest {
+                uid,
+                kind,
+                namespace,
+                name,
+            } => {
+                let at = request_address(kind, &namespace, &name);
+                let found = self.read_request(&at).await;
+                Command::RequestRead { uid, found }
+            }
+            Effect::ReadHolderPod {
                 uid,
                 namespace,
                 name,
-            } => self.read_request(uid, namespace, name).await,
+                pod,
+            } => self.read_holder_pod(uid, &namespace, &name, &pod).await,
+            Effect::DeleteClaim(deletion) => self.delete_claim(*deletion).await,
             Effect::ListRequests { ticket } => self.list_requests(ticket).await,
             Effect::ReadNode(node) => self.read_node(node).await,
             Effect::WriteChild(write) => self.write_child(*write).await,
@@ -153,30 +166,30 @@ impl Carrier {
         Command::PoolRead { pool, found }
     }
 
-    async fn patch_pod(&self, patch: PodPatch) -> Command {
+    async fn patch_request(&self, patch: RequestPatch) -> Command {
         let kind = patch.kind();
-        let (part, operations) = translate::pod_patch(&patch);
+        let (part, operations) = translate::request_patch(&patch);
         let answer = self
             .transport
             .patch(
-                &pod_address(&patch.namespace, &patch.name),
+                &request_address(patch.kind, &patch.namespace, &patch.name),
                 part,
                 &operations,
             )
             .await;
         self.metrics.wrote(patch_word(&patch), &answer);
         let outcome = match answer {
-            Ok(Object::Pod(view)) if view.uid == patch.uid => PatchOutcome::Applied(view),
+            Ok(Object::Request(view)) if view.uid == patch.uid => PatchOutcome::Applied(view),
             Ok(_) => PatchOutcome::Unknown,
             Err(Failure::NotFound(_)) => PatchOutcome::Gone,
             Err(
                 Failure::Conflict(message) | Failure::Invalid(message) | Failure::Refused(message),
             ) => {
-                debug!(pod = %patch.name, ?kind, %message, "a patch was refused");
+                debug!(request = %patch.name, ?kind, %message, "a patch was refused");
                 PatchOutcome::Refused(message)
             }
             Err(Failure::Unknown(message)) => {
-                warn!(pod = %patch.name, ?kind, %message, "a patch was not answered");
+                warn!(request = %patch.name, ?kind, %message, "a patch was not answered");
                 PatchOutcome::Unknown
             }
         };
@@ -187,13 +200,38 @@ impl Carrier {
         }
     }
 
-    async fn read_request(&self, uid: Uid, namespace: Name, name: Name) -> Command {
-        let found = match self.transport.get(&pod_address(&namespace, &name)).await {
-            Ok(Some(Object::Pod(view))) => Found::Present(view),
+    async fn read_request(&self, at: &Address) -> Found<Box<RequestView>> {
+        match self.transport.get(at).await {
+            Ok(Some(Object::Request(view))) => Found::Present(view),
             Ok(None) => Found::Absent,
             Ok(Some(_)) | Err(_) => Found::Unknown,
+        }
+    }
+
+    async fn read_holder_pod(&self, uid: Uid, namespace: &Name, name: &Name, pod: &Uid) -> Command {
+        let at = request_address(HolderKind::Pod, namespace, name);
+        let found = match self.read_request(&at).await {
+            Found::Present(view) if view.uid == *pod => Found::Present(view.end()),
+            Found::Present(_) | Found::Absent => Found::Absent,
+            Found::Unknown => Found::Unknown,
         };
-        Command::RequestRead { uid, found }
+        Command::HolderPodRead { uid, found }
+    }
+
+    async fn delete_claim(&self, deletion: ClaimDeletion) -> Command {
+        let answer = self.transport.delete_claim(&deletion).await;
+        self.metrics.wrote("delete", &answer);
+        let outcome = match answer {
+            Ok(()) | Err(Failure::NotFound(_)) => PatchOutcome::Gone,
+            Err(
+                Failure::Conflict(message) | Failure::Invalid(message) | Failure::Refused(message),
+            ) => PatchOutcome::Refused(message),
+            Err(Failure::Unknown(_)) => PatchOutcome::Unknown,
+        };
+        Command::ClaimDeleted {
+            uid: deletion.uid,
+            outcome,
+        }
     }
 
     async fn list_requests(&self, ticket: u64) -> Command {
@@ -204,15 +242,15 @@ impl Carrier {
         };
         let mut listed = Vec::new();
         for scope in scopes {
-            match self.transport.list(Kind::Pod, scope).await {
+            match self.list_all(scope).await {
                 Ok(objects) => {
                     listed.extend(objects.into_iter().filter_map(|object| match object {
-                        Object::Pod(view) => Some(*view),
+                        Object::Request(view) => Some(*view),
                         _ => None,
-                    }))
+                    }));
                 }
                 Err(failure) => {
-                    warn!(%failure, "pods could not be listed");
+                    warn!(%failure, "pods and claims could not be listed");
                     return Command::RequestsListed {
                         ticket,
                         listed: None,
@@ -224,6 +262,12 @@ impl Carrier {
             ticket,
             listed: Some(listed),
         }
+    }
+
+    async fn list_all(&self, scope: Option<&Name>) -> Result<Vec<Object>, Failure> {
+        let mut objects = self.transport.list(Kind::Pod, scope).await?;
+        objects.extend(self.transport.list(Kind::Claim, scope).await?);
+        Ok(objects)
     }
 
     async fn read_node(&self, node: Name) -> Command {
@@ -260,7 +304,7 @@ impl Carrier {
     }
 }
 
-fn patch_word(patch: &PodPatch) -> &'static str {
+fn patch_word(patch: &RequestPatch) -> &'static str {
     use crate::ledger::PatchKind;
     match patch.kind() {
         PatchKind::Reveal => "reveal",
@@ -268,6 +312,8 @@ fn patch_word(patch: &PodPatch) -> &'static str {
         PatchKind::StripFinalizer => "finalizer",
         PatchKind::Label => "label",
         PatchKind::Fail => "fail",
+        PatchKind::Revoke => "revoke",
+        PatchKind::Finish => "finish",
     }
 }
 
@@ -283,9 +329,12 @@ fn pool_address(pool: &PoolKey) -> Address {
     }
 }
 
-fn pod_address(namespace: &Name, name: &Name) -> Address {
+fn request_address(kind: HolderKind, namespace: &Name, name: &Name) -> Address {
     Address {
-        kind: Kind::Pod,
+        kind: match kind {
+            HolderKind::Pod => Kind::Pod,
+            HolderKind::Claim => Kind::Claim,
+        },
         namespace: Some(namespace.clone()),
         name: name.clone(),
     }

@@ -13,7 +13,7 @@ use super::config::RELIST_EVERY;
 use super::kube_transport::Shared;
 use super::metrics::Metrics;
 use super::transport::{Kind, Object, Watched};
-use crate::ledger::{Command, Name, PoolKind, PoolObject, Uid};
+use crate::ledger::{Command, HolderKind, Name, PoolKind, PoolObject, Uid};
 
 /// What an intake sends: a command, or the word that its first list is complete.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Listing {
                 self.pools.push(*pool);
                 None
             }
-            Object::Pod(view) => {
+            Object::Request(view) => {
                 self.requests.insert(view.uid.clone());
                 Some(Command::RequestRelisted(view))
             }
@@ -117,7 +117,11 @@ impl Listing {
                     objects: self.pools,
                 }]
             }
-            Kind::Pod => vec![Command::RequestsRelisted {
+            Kind::Pod | Kind::Claim => vec![Command::RequestsRelisted {
+                kind: match kind {
+                    Kind::Claim => HolderKind::Claim,
+                    _ => HolderKind::Pod,
+                },
                 scope,
                 present: self.requests,
             }],
@@ -129,7 +133,7 @@ impl Listing {
 fn seen(object: Object) -> Option<Command> {
     match object {
         Object::Pool(pool) => Some(Command::PoolSeen(pool)),
-        Object::Pod(view) => Some(Command::RequestSeen(view)),
+        Object::Request(view) => Some(Command::RequestSeen(view)),
         Object::Namespace(name, labels) => Some(Command::NamespaceSeen {
             name,
             labels: Some(labels),
@@ -141,7 +145,7 @@ fn seen(object: Object) -> Option<Command> {
 fn gone(object: Object) -> Option<Command> {
     match object {
         Object::Pool(pool) => Some(Command::PoolDeleted(pool)),
-        Object::Pod(view) => Some(Command::RequestVanished(view)),
+        Object::Request(view) => Some(Command::RequestVanished(view)),
         Object::Namespace(name, _) => Some(Command::NamespaceSeen { name, labels: None }),
         Object::Node { .. } | Object::Other => None,
     }

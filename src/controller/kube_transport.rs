@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use serde::Serialize;
@@ -27,7 +27,9 @@ use super::wire::{
 use crate::api::names;
 use crate::client::ServerClock;
 use crate::election::{self, LeaseNews, LeaseObject, Record};
-use crate::ledger::{ChildWrite, Guard, Name, PoolKind, RequestView, StatusWrite};
+use crate::ledger::{
+    ChildWrite, ClaimDeletion, Guard, Name, PoolKind, RequestView, StatusWrite, Uid, Version,
+};
 
 /// Media type of objects.
 const JSON: &str = "application/json";
@@ -100,7 +102,11 @@ impl KubeTransport {
             }
             Kind::Pod => {
                 let wire: PodWire = self.call(method, path, content_type, body).await?;
-                Object::Pod(Box::new(self.pod(wire)))
+                Object::Request(Box::new(self.pod(wire)))
+            }
+            Kind::Claim => {
+                let object: DynamicObject = self.call(method, path, content_type, body).await?;
+                Object::Request(Box::new(translate::claim(object, self.priority_max)))
             }
             Kind::Node => {
                 let node: Value = self.call(method, path, content_type, body).await?;
@@ -135,6 +141,18 @@ impl KubeTransport {
         lease(answer)
     }
 
+    /// Deletes exactly this version of an object.
+    async fn delete(&self, at: &Address, uid: &Uid, version: Version) -> Result<(), Failure> {
+        let options = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": uid.as_str(), "resourceVersion": version.0.to_string()},
+        });
+        let (method, body) = (http::Method::DELETE, Some(&options));
+        let _: IgnoredAny = self.call(method, &path(at), JSON, body).await?;
+        Ok(())
+    }
+
     fn pod(&self, wire: PodWire) -> RequestView {
         translate::pod(wire, self.priority_max)
     }
@@ -146,19 +164,23 @@ impl KubeTransport {
         watched(
             watcher(api, config).default_backoff(),
             move |guarded| match guarded.read {
-                Ok(wire) => Ok(Object::Pod(Box::new(own.pod(wire)))),
+                Ok(wire) => Ok(Object::Request(Box::new(own.pod(wire)))),
                 Err(ref why) => Err(guarded.broken(why)),
             },
         )
     }
 
     fn watch_dynamic(&self, kind: Kind, api: Api<DynamicObject>) -> BoxStream<'static, Watched> {
+        let priority_max = self.priority_max;
         watched(
             watcher(api, watcher_config()).default_backoff(),
             move |object| {
                 Ok(match kind {
                     Kind::Limit | Kind::Lock => {
                         Object::Pool(Box::new(translate::pool(pool_kind(kind), object)))
+                    }
+                    Kind::Claim => {
+                        Object::Request(Box::new(translate::claim(object, priority_max)))
                     }
                     Kind::Namespace => namespace(object),
                     Kind::Pod | Kind::Node | Kind::PolicyBinding | Kind::Lease => Object::Other,
@@ -192,34 +214,24 @@ impl Transport for KubeTransport {
     }
 
     async fn list(&self, kind: Kind, namespace: Option<&Name>) -> Result<Vec<Object>, Failure> {
+        let mut objects = Vec::new();
+        if kind == Kind::Claim {
+            let api: Api<DynamicObject> = self.api(kind, namespace);
+            let mut take = |object| {
+                let claim = translate::claim(object, self.priority_max);
+                objects.push(Object::Request(Box::new(claim)));
+            };
+            pages(&api, ListParams::default(), &mut take).await?;
+            return Ok(objects);
+        }
         let api: Api<GuardedPod> = self.api(kind, namespace);
         let labels = format!("{}={}", names::MANAGED, names::MANAGED_VALUE);
-        // No resourceVersion: the list is as consistent as a read of etcd.
-        let mut params = kube::api::ListParams::default()
-            .labels(&labels)
-            .limit(PAGE_SIZE);
-        let mut objects = Vec::new();
-        loop {
-            let page = tokio::time::timeout(LIST_TIMEOUT, api.list(&params))
-                .await
-                .map_err(|_| Failure::Unknown(format!("none within {LIST_TIMEOUT:?}")))?
-                .map_err(failure)?;
-            let next = page
-                .metadata
-                .continue_
-                .clone()
-                .filter(|token| !token.is_empty());
-            for guarded in page.items {
-                match guarded.read {
-                    Ok(wire) => objects.push(Object::Pod(Box::new(self.pod(wire)))),
-                    Err(ref why) => warn!("{}", guarded.broken(why)),
-                }
-            }
-            match next {
-                Some(token) => params = params.continue_token(&token),
-                None => return Ok(objects),
-            }
-        }
+        let mut take = |guarded: GuardedPod| match guarded.read {
+            Ok(wire) => objects.push(Object::Request(Box::new(self.pod(wire)))),
+            Err(ref why) => warn!("{}", guarded.broken(why)),
+        };
+        pages(&api, ListParams::default().labels(&labels), &mut take).await?;
+        Ok(objects)
     }
 
     fn watch(&self, kind: Kind, namespace: Option<&Name>) -> BoxStream<'static, Watched> {
@@ -227,6 +239,7 @@ impl Transport for KubeTransport {
             Kind::Pod => self.watch_pods(self.api(kind, namespace)),
             Kind::Limit
             | Kind::Lock
+            | Kind::Claim
             | Kind::Namespace
             | Kind::Node
             | Kind::PolicyBinding
@@ -263,13 +276,7 @@ impl Transport for KubeTransport {
                 self.patch(&at, Part::Main, &operations).await.map(Some)
             }
             ChildWrite::Delete { uid, version, .. } => {
-                let options = json!({
-                    "apiVersion": "v1",
-                    "kind": "DeleteOptions",
-                    "preconditions": {"uid": uid.as_str(), "resourceVersion": version.0.to_string()},
-                });
-                let (method, body) = (http::Method::DELETE, Some(&options));
-                let _: IgnoredAny = self.call(method, &path(&at), JSON, body).await?;
+                self.delete(&at, uid, *version).await?;
                 Ok(None)
             }
         }
@@ -324,6 +331,15 @@ impl Transport for KubeTransport {
             .await
     }
 
+    async fn delete_claim(&self, deletion: &ClaimDeletion) -> Result<(), Failure> {
+        let at = Address {
+            kind: Kind::Claim,
+            namespace: Some(deletion.namespace.clone()),
+            name: deletion.name.clone(),
+        };
+        self.delete(&at, &deletion.uid, deletion.version).await
+    }
+
     async fn create_event(&self, event: &NewEvent) -> Result<(), Failure> {
         let namespace = event.namespace.as_str();
         let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
@@ -340,7 +356,7 @@ impl Transport for KubeTransport {
         after: Option<String>,
     ) -> Result<(Vec<PodMetadata>, Option<String>), Failure> {
         let api: Api<DynamicObject> = self.api(Kind::Pod, namespace);
-        let mut params = kube::api::ListParams::default().limit(PAGE_SIZE);
+        let mut params = ListParams::default().limit(PAGE_SIZE);
         if let Some(token) = after {
             params = params.continue_token(&token);
         }
@@ -387,6 +403,27 @@ impl Transport for KubeTransport {
 
     fn server_micros(&self) -> u64 {
         self.clock.micros()
+    }
+}
+
+/// Lists page by page. No resourceVersion: the list is as consistent as a read of etcd.
+async fn pages<K: Clone + DeserializeOwned + std::fmt::Debug>(
+    api: &Api<K>,
+    params: ListParams,
+    take: &mut (impl FnMut(K) + Send),
+) -> Result<(), Failure> {
+    let mut params = params.limit(PAGE_SIZE);
+    loop {
+        let page = tokio::time::timeout(LIST_TIMEOUT, api.list(&params))
+            .await
+            .map_err(|_| Failure::Unknown(format!("none within {LIST_TIMEOUT:?}")))?
+            .map_err(failure)?;
+        let next = page.metadata.continue_.filter(|token| !token.is_empty());
+        page.items.into_iter().for_each(&mut *take);
+        match next {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(()),
+        }
     }
 }
 

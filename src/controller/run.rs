@@ -115,6 +115,7 @@ pub async fn run(
         ledger: Ledger::new(Options {
             process: process.into(),
             events: config.events,
+            claims: config.claims,
         }),
         transport: Arc::clone(&transport),
         executor: Executor::new(transport, sender, lane, metrics.clone(), scopes),
@@ -234,7 +235,7 @@ fn start_intake(
 ) -> usize {
     let mut watches: Vec<(Kind, Option<Name>)> = Vec::new();
     for scope in scopes {
-        for kind in [Kind::Limit, Kind::Lock, Kind::Pod] {
+        for kind in [Kind::Limit, Kind::Lock, Kind::Pod, Kind::Claim] {
             watches.push((kind, scope.clone()));
         }
         if scope.is_none() {

@@ -13,7 +13,9 @@ use futures::stream::BoxStream;
 use serde_json::Value;
 
 use crate::election::{LeaseNews, LeaseObject, Record};
-use crate::ledger::{ChildWrite, Name, PoolKey, PoolObject, RequestView, StatusWrite, Uid};
+use crate::ledger::{
+    ChildWrite, ClaimDeletion, HolderKind, Name, PoolKey, PoolObject, RequestView, StatusWrite, Uid,
+};
 
 /// Kinds of object that are read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -24,6 +26,8 @@ pub enum Kind {
     Lock,
     /// `Pod`, those with our label.
     Pod,
+    /// `SlotClaim`.
+    Claim,
     /// `Namespace`.
     Namespace,
     /// `Node`.
@@ -41,6 +45,7 @@ impl Kind {
             Self::Limit => "limit",
             Self::Lock => "lock",
             Self::Pod => "pod",
+            Self::Claim => "claim",
             Self::Namespace => "namespace",
             Self::Node => "node",
             Self::PolicyBinding => "policybinding",
@@ -65,8 +70,8 @@ pub struct Address {
 pub enum Object {
     /// A limit or lock.
     Pool(Box<PoolObject>),
-    /// A pod.
-    Pod(Box<RequestView>),
+    /// A pod or a claim.
+    Request(Box<RequestView>),
     /// A namespace with its labels.
     Namespace(Name, BTreeMap<Name, Name>),
     /// A node: whether it is tainted out-of-service.
@@ -167,8 +172,8 @@ pub struct NewEvent {
 /// What an event is about.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Regarding {
-    /// A pod.
-    Pod(Name, Uid),
+    /// A pod or a claim.
+    Request(HolderKind, Name, Uid),
     /// A limit or lock.
     Pool(PoolKey, Uid),
     /// The Lease of the election.
@@ -200,6 +205,9 @@ pub trait Transport: Send + Sync + 'static {
         part: Part,
         operations: &[PatchOperation],
     ) -> Result<Object, Failure>;
+
+    /// Deletes a claim, if nothing was written on it since this version.
+    async fn delete_claim(&self, deletion: &ClaimDeletion) -> Result<(), Failure>;
 
     /// Creates an event.
     async fn create_event(&self, event: &NewEvent) -> Result<(), Failure>;

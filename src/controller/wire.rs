@@ -11,7 +11,7 @@ use super::translate;
 use super::transport::{Address, Failure, Kind, NewEvent, Object, PodMetadata, Regarding, Watched};
 use crate::api::names;
 use crate::election::{self, LeaseNews, LeaseObject};
-use crate::ledger::PoolKind;
+use crate::ledger::{HolderKind, PoolKind};
 
 pub(super) fn pod_metadata(object: PartialObjectMeta<DynamicObject>) -> PodMetadata {
     let meta = object.metadata;
@@ -32,7 +32,10 @@ pub(super) fn pod_metadata(object: PartialObjectMeta<DynamicObject>) -> PodMetad
 
 pub(super) fn event_manifest(event: &NewEvent, micros: u64) -> Value {
     let (kind, api_version, name, uid) = match &event.regarding {
-        Regarding::Pod(name, uid) => ("Pod", "v1", name, uid),
+        Regarding::Request(HolderKind::Pod, name, uid) => ("Pod", "v1", name, uid),
+        Regarding::Request(HolderKind::Claim, name, uid) => {
+            ("SlotClaim", names::API_VERSION, name, uid)
+        }
         Regarding::Pool(key, uid) => match key.kind {
             PoolKind::Limit => ("ConcurrencyLimit", names::API_VERSION, &key.name, uid),
             PoolKind::Lock => ("Lock", names::API_VERSION, &key.name, uid),
@@ -146,6 +149,7 @@ pub(super) fn resource(kind: Kind) -> ApiResource {
             "concurrencylimits",
         ),
         Kind::Lock => (names::GROUP, names::VERSION, "Lock", "locks"),
+        Kind::Claim => (names::GROUP, names::VERSION, "SlotClaim", "slotclaims"),
         Kind::Pod => ("", "v1", "Pod", "pods"),
         Kind::Namespace => ("", "v1", "Namespace", "namespaces"),
         Kind::Node => ("", "v1", "Node", "nodes"),

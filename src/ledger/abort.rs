@@ -11,7 +11,8 @@ use std::sync::Arc;
 use super::book::Ledger;
 use super::bounds::REVEAL_REFUSED_PARK;
 use super::cause::Cause;
-use super::effect::PodAction;
+use super::claim_view::ClaimPhase;
+use super::effect::{ClaimAction, RequestAction};
 use super::ids::{Attempt, PoolKey, Uid};
 use super::mutant::{self, Mutant};
 use super::request::{Abort, Phase, Place, Request, Sending, Sent, Why};
@@ -35,7 +36,7 @@ impl Ledger {
         });
         let above = held.fold(from, Attempt::max);
         let to = match why {
-            Why::TimedOut => Attempt::TimedOut,
+            Why::TimedOut | Why::Denied(_) => Attempt::TimedOut,
             // Nothing is above the last attempt. A lease of it is that of a pod whose gate went by hand after it had
             // given up; gated again in a restored past, it gives up again, for any lower attempt would leave the lease
             // where it is, above, to be aborted for ever.
@@ -49,9 +50,12 @@ impl Ledger {
         // A fence begins with a write of our own epoch and a consistent list: that is proof enough.
         let unwitnessed: BTreeSet<PoolKey> = match why {
             Why::Fence => BTreeSet::new(),
-            Why::Edited | Why::Deleting | Why::LostFit | Why::TimedOut | Why::RevealRefused => {
-                self.witnesses(request)
-            }
+            Why::Edited
+            | Why::Deleting
+            | Why::LostFit
+            | Why::TimedOut
+            | Why::RevealRefused
+            | Why::Denied(_) => self.witnesses(request),
         };
         let place = request
             .place
@@ -129,7 +133,7 @@ impl Ledger {
         let Some(gate) = request.view.gates.ours else {
             return;
         };
-        let from = request.view.text.attempt.clone();
+        let raw = request.view.text.attempt.clone();
         let Phase::Aborting(abort) = &mut request.phase else {
             return;
         };
@@ -139,9 +143,38 @@ impl Ledger {
             Sent::Due(at) if at > now => self.timers.set(at, Timer::Request(uid.clone())),
             Sent::Due(_) => {
                 abort.sending.state = Sent::Flying;
-                let to = abort.to;
-                self.patch(uid, PodAction::Bump { from, gate, to });
+                let (from, to, why) = (abort.from, abort.to, abort.why.clone());
+                let action = if request.view.claim.is_some() {
+                    RequestAction::Claim(self.claim_bump(uid, from, to, &why))
+                } else {
+                    RequestAction::Bump {
+                        from: raw,
+                        gate,
+                        to,
+                    }
+                };
+                self.patch(uid, action);
             }
+        }
+    }
+
+    /// Raises the attempt of a claim; to the last one, and it is told that it gets nothing.
+    fn claim_bump(&self, uid: &Uid, from: Attempt, to: Attempt, why: &Why) -> ClaimAction {
+        if to != Attempt::TimedOut {
+            return ClaimAction::Bump { from, to };
+        }
+        let (phase, reason, message) = match why {
+            Why::Denied(cause) => (ClaimPhase::Denied, cause.reason(), cause.sentence()),
+            _ => {
+                let message = self.explain_timeout(uid);
+                (ClaimPhase::TimedOut, Cause::TimedOut.reason(), message)
+            }
+        };
+        ClaimAction::Refuse {
+            from,
+            phase,
+            reason,
+            message: message.into(),
         }
     }
 
@@ -239,6 +272,11 @@ impl Ledger {
         let Some(wants) = Self::wants(request) else {
             return false;
         };
+        if request.view.claim.is_some() {
+            return wants
+                .timeout
+                .is_some_and(|timeout| self.claim_timed_out(request, timeout));
+        }
         let waited = self.now.server.since(request.view.arrival);
         !mutant::is(Mutant::TimeoutWithoutAbort)
             && wants.fail_on_timeout
@@ -250,13 +288,18 @@ impl Ledger {
         let Some(request) = self.requests.get(uid) else {
             return;
         };
-        if request.view.attempt == Some(Attempt::TimedOut) {
+        let is_claim = request.view.claim.is_some();
+        if request.view.attempt == Some(Attempt::TimedOut) && !is_claim {
             self.fail_timed_out(uid);
             return;
         }
         let Some(timeout) = Self::wants(request).and_then(|wants| wants.timeout) else {
             return;
         };
+        if is_claim {
+            self.set_claim_timeout(uid, timeout);
+            return;
+        }
         let waited = self.now.server.since(request.view.arrival);
         let fails = Self::wants(request).is_some_and(|wants| wants.fail_on_timeout);
         if waited >= timeout && fails && mutant::is(Mutant::TimeoutWithoutAbort) {
@@ -274,6 +317,6 @@ impl Ledger {
 
     fn fail_timed_out(&mut self, uid: &Uid) {
         let message: Arc<str> = self.explain_timeout(uid).into();
-        self.side_patch(uid, PodAction::Fail { message });
+        self.side_patch(uid, RequestAction::Fail { message });
     }
 }

@@ -18,7 +18,11 @@ impl Ledger {
     pub(super) fn request_patched(&mut self, uid: &Uid, patch: PatchKind, outcome: PatchOutcome) {
         match patch {
             PatchKind::Reveal | PatchKind::Bump => self.grant_patched(uid, outcome),
-            PatchKind::StripFinalizer | PatchKind::Label | PatchKind::Fail => {
+            PatchKind::StripFinalizer
+            | PatchKind::Label
+            | PatchKind::Fail
+            | PatchKind::Revoke
+            | PatchKind::Finish => {
                 self.side_patched(uid, outcome);
             }
         }
@@ -29,6 +33,9 @@ impl Ledger {
         let now = self.now.tick;
         let message = match outcome {
             PatchOutcome::Applied(view) => {
+                if let Some(claim) = &view.claim {
+                    self.note_reveal_answered(uid, claim);
+                }
                 self.request_answered(*view);
                 return;
             }
@@ -112,18 +119,24 @@ impl Ledger {
                 (Some(request), _) if !request.reading => {
                     request.reading = true;
                     request.read_base = request.view.version;
-                    (request.view.namespace.clone(), request.view.name.clone())
+                    let view = &request.view;
+                    (view.kind(), view.namespace.clone(), view.name.clone())
                 }
                 (None, Some(stranger)) if !stranger.reading => {
                     stranger.reading = true;
-                    (stranger.namespace.clone(), stranger.name.clone())
+                    (
+                        stranger.kind,
+                        stranger.namespace.clone(),
+                        stranger.name.clone(),
+                    )
                 }
                 _ => continue,
             };
             self.reads_in_flight = self.reads_in_flight.saturating_add(1);
-            let (namespace, name) = place;
+            let (kind, namespace, name) = place;
             self.effects.push_back(Effect::ReadRequest {
                 uid,
+                kind,
                 namespace,
                 name,
             });

@@ -36,7 +36,7 @@ fn found(findings: &mut Vec<Finding>, invariant: u8, what: String) {
 
 fn size(amount: Amount) -> u128 {
     match amount {
-        Amount::Slots(slots) => u128::from(slots),
+        Amount::Slots(slots) | Amount::Rate(slots) => u128::from(slots),
         Amount::Shared => 1,
         Amount::Exclusive => u128::from(super::ids::LOCK_UNITS),
     }

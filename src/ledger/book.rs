@@ -6,16 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::bounds::CLAIM_ENDED_KEPT;
 use super::command::Command;
 use super::effect::Effect;
-use super::ids::{Epoch, Name, PoolKey, Uid};
+use super::ids::{Epoch, HolderKind, Name, PoolKey, Uid};
 use super::notice::Bucket;
 use super::pool::Pool;
 use super::queue::Queues;
 use super::request::Request;
 use super::selector::NamespaceLabels;
 use super::stats::Stats;
-use super::time::{Now, Tick};
+use super::time::{Now, Span, Tick};
 use super::timers::{Timer, Timers};
 
 /// What a ledger is started with.
@@ -25,6 +26,26 @@ pub struct Options {
     pub process: Name,
     /// Whether to tell people anything (benchmarks measure both).
     pub events: bool,
+    /// How long claims that have ended stay to be read.
+    pub claims: ClaimTimes,
+}
+
+/// How long claims that have ended stay to be read, before they are deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ClaimTimes {
+    /// Those that were denied, timed out or revoked.
+    pub ended: Span,
+    /// Those that their holders gave back; zero: deleted at once, and never written `Released`.
+    pub released: Span,
+}
+
+impl Default for ClaimTimes {
+    fn default() -> Self {
+        Self {
+            ended: CLAIM_ENDED_KEPT,
+            released: Span(0),
+        }
+    }
 }
 
 /// The state machine. See the module documentation for how to drive it.
@@ -69,6 +90,7 @@ pub struct Ledger {
 /// A holder named by a status, of which no request is known.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Stranger {
+    pub(super) kind: HolderKind,
     pub(super) namespace: Name,
     pub(super) name: Name,
     pub(super) pools: BTreeSet<PoolKey>,
@@ -130,8 +152,12 @@ impl Ledger {
             Command::RequestSeen(view) => self.request_seen(*view),
             Command::RequestRelisted(view) => self.request_relisted(*view),
             Command::RequestVanished(view) => self.request_vanished(*view),
-            Command::RequestsRelisted { scope, present } => {
-                self.requests_relisted(scope.as_ref(), &present);
+            Command::RequestsRelisted {
+                kind,
+                scope,
+                present,
+            } => {
+                self.requests_relisted(kind, scope.as_ref(), &present);
             }
             Command::NamespaceSeen { name, labels } => self.namespace_seen(name, labels),
             Command::GuardsSeen { installed } => self.guards_seen(installed),
@@ -158,6 +184,8 @@ impl Ledger {
                 out_of_service,
             } => self.node_read(&node, out_of_service),
             Command::ChildWritten { pool, outcome } => self.child_written(&pool, outcome),
+            Command::ClaimDeleted { uid, outcome } => self.claim_deleted(&uid, outcome),
+            Command::HolderPodRead { uid, found } => self.holder_pod_read(&uid, found),
             Command::Tick => {}
         }
         self.fire_timers();
@@ -197,6 +225,7 @@ impl Ledger {
     pub fn take_stats(&mut self) -> Stats {
         let stats = self.stats.clone();
         self.stats.waits.clear();
+        self.stats.holds.clear();
         stats
     }
 

@@ -51,5 +51,15 @@ pub const RECHECK_EVERY: Span = Span::seconds(10);
 pub const NODE_CHECK_EVERY: Span = Span::seconds(15);
 /// Time after which a waiting exclusive lock or a blocked request on a lock with `Backfill` reserves.
 pub const LOCK_RESERVE_AFTER: Span = Span::seconds(60);
+/// How long a claim that was denied, timed out or revoked stays to be read, by default.
+pub const CLAIM_ENDED_KEPT: Span = Span::seconds(300);
+/// Lease of a claim where neither it nor any of its limits says how long.
+pub const CLAIM_LEASE_DEFAULT: Span = Span::seconds(60);
+/// How soon a grant lapses that was told to a claim which had waited for more than half its lease, if it is not renewed.
+pub const CLAIM_LAPSE_AFTER: Span = Span::seconds(15);
+/// How much longer than it is willing to a claim waits while something settles by itself, or its grant is under way.
+pub const CLAIM_TIMEOUT_GRACE: Span = Span::seconds(5);
+/// How often the pod is read that a claim lives as long as.
+pub const CLAIM_POD_CHECK_EVERY: Span = Span::seconds(15);
 /// Schema of a status that this code understands; a higher one is left alone.
 pub const STATUS_SCHEMA: i64 = 1;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ids::{Batch, Epoch, Name, PoolKey, PoolKind, Uid};
+use super::end::End;
+use super::ids::{Batch, Epoch, HolderKind, Name, PoolKey, PoolKind, Uid};
 use super::object::PoolObject;
 use super::view::RequestView;
 
@@ -32,6 +33,8 @@ pub enum Command {
     RequestRelisted(Box<RequestView>),
     /// A watch has listed all pods anew, each of them by [`Command::RequestRelisted`].
     RequestsRelisted {
+        /// Pods or claims.
+        kind: HolderKind,
         /// Which namespace was listed; `None`: all.
         scope: Option<Name>,
         /// All there are; what is missing is doubtful.
@@ -108,6 +111,20 @@ pub enum Command {
         /// How.
         outcome: ChildOutcome,
     },
+    /// How the deletion of a claim that has ended went.
+    ClaimDeleted {
+        /// Which claim.
+        uid: Uid,
+        /// How.
+        outcome: PatchOutcome,
+    },
+    /// What a live read found of the pod that a claim lives as long as.
+    HolderPodRead {
+        /// Which claim.
+        uid: Uid,
+        /// Whether the pod has ended, its absence (or another uid), or no answer.
+        found: Found<End>,
+    },
     /// Nothing but time has passed.
     Tick,
 }
@@ -153,6 +170,10 @@ pub enum PatchKind {
     Label,
     /// Set the phase to Failed after a time-out.
     Fail,
+    /// Take a claim away.
+    Revoke,
+    /// Write that a claim was given back.
+    Finish,
 }
 
 /// How a patch of a pod ended.

@@ -279,12 +279,14 @@ impl Ledger {
         let request = self.requests.get(uid)?;
         Some(Lease {
             uid: uid.clone(),
+            kind: request.view.kind(),
             namespace: request.view.namespace.clone(),
             name: request.view.name.clone(),
             amount: add.amount,
             token,
             attempt: add.attempt,
             granted_at: self.now.server,
+            linger: add.linger,
             extra: None,
         })
     }

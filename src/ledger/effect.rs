@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::claim_view::{ClaimPhase, RevokeReason, Terms};
 use super::command::PatchKind;
-use super::ids::{Attempt, Batch, Name, PoolKey, Uid, Version};
+use super::ids::{Attempt, Batch, HolderKind, Name, PoolKey, Uid, Version};
 use super::object::{PoolSpec, PoolStatus};
+use super::time::Micros;
 use super::view::{GrantedLease, RequestText};
 
 /// Something to be done outside.
@@ -14,18 +16,20 @@ pub enum Effect {
     WriteStatus(Box<StatusWrite>),
     /// Read a pool live; answered by [`super::Command::PoolRead`].
     ReadPool(PoolKey),
-    /// Patch a pod; answered by [`super::Command::RequestPatched`].
-    Patch(Box<PodPatch>),
-    /// Read a pod live; answered by [`super::Command::RequestRead`].
+    /// Patch a pod or a claim; answered by [`super::Command::RequestPatched`].
+    Patch(Box<RequestPatch>),
+    /// Read a pod or a claim live; answered by [`super::Command::RequestRead`].
     ReadRequest {
         /// Which request.
         uid: Uid,
+        /// What carries it.
+        kind: HolderKind,
         /// Where.
         namespace: Name,
         /// Under which name.
         name: Name,
     },
-    /// List all pods consistently; answered by [`super::Command::RequestsListed`].
+    /// List all pods and claims consistently; answered by [`super::Command::RequestsListed`].
     ListRequests {
         /// Comes back with the answer.
         ticket: u64,
@@ -34,8 +38,34 @@ pub enum Effect {
     ReadNode(Name),
     /// Create, update or delete a derived limit; answered by [`super::Command::ChildWritten`].
     WriteChild(Box<ChildWrite>),
+    /// Delete a claim that has ended; answered by [`super::Command::ClaimDeleted`].
+    DeleteClaim(Box<ClaimDeletion>),
+    /// Read the pod that a claim lives as long as; answered by [`super::Command::HolderPodRead`].
+    ReadHolderPod {
+        /// Which claim.
+        uid: Uid,
+        /// Where.
+        namespace: Name,
+        /// Name of the pod.
+        name: Name,
+        /// Its uid: another one under the name is absence.
+        pod: Uid,
+    },
     /// Tell people. Best effort.
     Event(Box<Event>),
+}
+
+/// The deletion of a claim, on these preconditions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimDeletion {
+    /// Which claim.
+    pub uid: Uid,
+    /// Where.
+    pub namespace: Name,
+    /// Under which name.
+    pub name: Name,
+    /// Of which version: nothing was written on it since.
+    pub version: Version,
 }
 
 /// One status write.
@@ -67,35 +97,43 @@ pub enum Guard {
     },
 }
 
-/// One patch of a pod. Every patch tests the uid.
+/// One patch of a pod or a claim. Every patch tests the uid.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PodPatch {
+pub struct RequestPatch {
     /// Which request.
     pub uid: Uid,
     /// Where.
     pub namespace: Name,
     /// Under which name.
     pub name: Name,
+    /// What carries the request.
+    pub kind: HolderKind,
     /// What to do.
-    pub action: PodAction,
+    pub action: RequestAction,
 }
 
-impl PodPatch {
+impl RequestPatch {
     /// What this patch is for.
     pub fn kind(&self) -> PatchKind {
         match self.action {
-            PodAction::Reveal(_) => PatchKind::Reveal,
-            PodAction::Bump { .. } => PatchKind::Bump,
-            PodAction::StripFinalizer { .. } => PatchKind::StripFinalizer,
-            PodAction::Label { .. } => PatchKind::Label,
-            PodAction::Fail { .. } => PatchKind::Fail,
+            RequestAction::Reveal(_) => PatchKind::Reveal,
+            RequestAction::Bump { .. } => PatchKind::Bump,
+            RequestAction::StripFinalizer { .. } => PatchKind::StripFinalizer,
+            RequestAction::Label { .. } => PatchKind::Label,
+            RequestAction::Fail { .. } => PatchKind::Fail,
+            RequestAction::Claim(ClaimAction::Grant { .. }) => PatchKind::Reveal,
+            RequestAction::Claim(ClaimAction::Bump { .. } | ClaimAction::Refuse { .. }) => {
+                PatchKind::Bump
+            }
+            RequestAction::Claim(ClaimAction::Revoke { .. }) => PatchKind::Revoke,
+            RequestAction::Claim(ClaimAction::Finish { .. }) => PatchKind::Finish,
         }
     }
 }
 
-/// What a patch of a pod does.
+/// What a patch of a pod, or of a claim, does.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum PodAction {
+pub enum RequestAction {
     /// Test attempt, gate and everything the decision was made from; remove the gate, write the record.
     Reveal(Box<Reveal>),
     /// Test attempt and gate; raise the attempt.
@@ -121,6 +159,59 @@ pub enum PodAction {
     Fail {
         /// For people.
         message: Arc<str>,
+    },
+    /// Write the status of a claim.
+    Claim(ClaimAction),
+}
+
+/// What a patch of a claim's status does. Its spec cannot change but for renewals and the release, so nothing else of
+/// it is tested.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClaimAction {
+    /// Test Pending and the attempt; write Granted with what was granted.
+    Grant {
+        /// The attempt granted.
+        attempt: Attempt,
+        /// The leases it is granted with.
+        leases: Vec<GrantedLease>,
+        /// What the grant fixes.
+        terms: Terms,
+        /// The server's time, for people.
+        at: Micros,
+    },
+    /// Test Pending and the attempt; raise it.
+    Bump {
+        /// The attempt as it was read.
+        from: Attempt,
+        /// The new one.
+        to: Attempt,
+    },
+    /// Test Pending and the attempt; raise it to the last one and say that the claim gets nothing.
+    Refuse {
+        /// The attempt as it was read.
+        from: Attempt,
+        /// `Denied` or `TimedOut`.
+        phase: ClaimPhase,
+        /// One word.
+        reason: &'static str,
+        /// One sentence.
+        message: Arc<str>,
+    },
+    /// Test Granted and the renewal that was seen; write Revoked.
+    Revoke {
+        /// Number of the last renewal that was seen.
+        seq: u64,
+        /// Why: it says whether the holder may still believe.
+        reason: RevokeReason,
+        /// One sentence.
+        message: Arc<str>,
+    },
+    /// Test the phase; write Released.
+    Finish {
+        /// The phase as it was read.
+        from: ClaimPhase,
+        /// The attempt as it was read.
+        attempt: Attempt,
     },
 }
 
@@ -213,8 +304,10 @@ pub struct Event {
 /// What an event is about.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum About {
-    /// A pod.
-    Pod {
+    /// A pod or a claim.
+    Request {
+        /// What carries it.
+        kind: HolderKind,
         /// Which.
         uid: Uid,
         /// Where.

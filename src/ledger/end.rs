@@ -3,6 +3,7 @@
 //!
 //! Pure functions over what was seen; the truth table is tested below.
 
+use super::claim_view::{ClaimPhase, ClaimView};
 use super::mutant::{self, Mutant};
 use super::view::{Containers, PodPhase, RequestView};
 
@@ -28,6 +29,9 @@ pub enum End {
 
 /// Judges a pod by the last version seen of it, and whether the object is gone.
 pub(super) fn judge(view: &RequestView, gone: Option<Gone>) -> End {
+    if let Some(claim) = &view.claim {
+        return judge_claim(claim, gone);
+    }
     if view.deleting && mutant::is(Mutant::ReleaseOnDeletionTimestamp) {
         return End::Confirmed;
     }
@@ -47,6 +51,22 @@ pub(super) fn judge(view: &RequestView, gone: Option<Gone>) -> End {
         (PodPhase::Live, Some(Gone::Missed)) if never_bound && view.deleting => End::Confirmed,
         (PodPhase::Live, Some(Gone::Watched)) if never_bound => End::Confirmed,
         (PodPhase::Live, Some(_)) => End::Presumed,
+    }
+}
+
+/// Judges a claim. Whoever was told that it holds does so until it says otherwise, its lease has run out by everybody's
+/// clock, or its claim was durably revoked; one that vanished may still believe for a while.
+fn judge_claim(claim: &ClaimView, gone: Option<Gone>) -> End {
+    match (claim.phase, gone) {
+        (ClaimPhase::Denied | ClaimPhase::TimedOut | ClaimPhase::Released, _) => End::Confirmed,
+        (ClaimPhase::Granted | ClaimPhase::Revoked, _) if claim.release => End::Confirmed,
+        (ClaimPhase::Granted, None) => End::Live,
+        (ClaimPhase::Granted, Some(_)) | (ClaimPhase::Revoked, _) => End::Presumed,
+        // Who released while waiting believes nothing; who was seen waiting to the end was told nothing.
+        (ClaimPhase::Pending, Some(_)) if claim.release => End::Confirmed,
+        (ClaimPhase::Pending, Some(Gone::Watched)) => End::Confirmed,
+        (ClaimPhase::Pending, Some(Gone::Missed)) => End::Presumed,
+        (ClaimPhase::Pending, None) => End::Live,
     }
 }
 

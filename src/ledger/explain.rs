@@ -119,6 +119,16 @@ impl Ledger {
             .requests
             .get(uid)
             .is_some_and(|request| request.view.attempt == Some(Attempt::TimedOut));
+        let request = self.requests.get(uid);
+        if let Some(request) = request.filter(|it| it.view.claim.is_some()) {
+            let waited = self.claim_waited(request).0 / 1000;
+            let why = self.cause_of(uid).map_or_else(String::new, |cause| {
+                format!("; {}", self.explain(uid, &cause))
+            });
+            return format!(
+                "nothing was granted within {waited} s, as long as spec.timeoutSeconds allows{why}"
+            );
+        }
         let after = if gives_up {
             "it gives up"
         } else {
@@ -141,7 +151,7 @@ fn holders_in(pool: &Pool, namespace: &super::ids::Name) -> Vec<String> {
         .take(HOLDERS_NAMED_MAX)
         .map(|lease| match lease.amount {
             Amount::Slots(1) | Amount::Exclusive => lease.name.to_string(),
-            Amount::Slots(slots) => format!("{} ({slots})", lease.name),
+            Amount::Slots(slots) | Amount::Rate(slots) => format!("{} ({slots})", lease.name),
             Amount::Shared => format!("{} (shared)", lease.name),
         })
         .collect();

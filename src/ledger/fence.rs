@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use super::backoff::back_off;
 use super::book::Ledger;
 use super::bounds::{FENCE_BUMPS_IN_FLIGHT, LEASES_MAX};
+use super::claim_view::Terms;
 use super::effect::Effect;
 use super::end::{End, judge};
 use super::ids::{Amount, Attempt, PoolKey, Token, Uid};
@@ -285,6 +286,12 @@ impl Ledger {
                 amount,
                 attempt,
                 adopt: Some(token),
+                linger: request
+                    .view
+                    .claim
+                    .as_ref()
+                    .and_then(|claim| claim.terms)
+                    .map(Terms::linger),
             });
         }
         let shape = self.resolve(&request.view).shape.ok()?;
@@ -294,6 +301,7 @@ impl Ledger {
             amount,
             attempt,
             adopt: Some(Token(0)),
+            linger: None,
         })
     }
 

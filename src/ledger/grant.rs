@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::book::Ledger;
 use super::bounds::REVEAL_REFUSED_FOR;
-use super::effect::{Effect, PodAction, PodPatch, Reveal};
+use super::claim_view::Terms;
+use super::effect::{ClaimAction, Effect, RequestAction, RequestPatch, Reveal};
 use super::ids::{PoolKey, Token, Uid};
 use super::mutant::{self, Mutant};
 use super::object::{Mode, ReleasePolicy};
@@ -30,6 +31,8 @@ impl Ledger {
         };
         let labels = self.resolve(&request.view).labels;
         let text = Arc::clone(&request.view.text);
+        let terms = self.terms_for(request, shape);
+        let linger = terms.map(Terms::linger);
         let mut items = BTreeMap::new();
         for (key, amount) in &shape.demand {
             let pool = self.pools.entry(key.clone()).or_default();
@@ -63,6 +66,7 @@ impl Ledger {
                                 amount: *amount,
                                 attempt,
                                 adopt: None,
+                                linger,
                             },
                         );
                     }
@@ -81,6 +85,7 @@ impl Ledger {
                 text,
                 labels,
                 items,
+                terms,
             });
             request.aside_until = None;
         }
@@ -97,10 +102,13 @@ impl Ledger {
             return false;
         };
         let attempt = request.view.attempt;
+        let linger = self.terms_for(request, &shape).map(Terms::linger);
         let held_is_part = request.held.iter().all(|key| {
             let entry = self.pools.get(key).and_then(|pool| pool.entries.get(uid));
             entry.is_some_and(|entry| {
-                Some(entry.attempt) == attempt && shape.demand.get(key) == Some(&entry.amount)
+                Some(entry.attempt) == attempt
+                    && shape.demand.get(key) == Some(&entry.amount)
+                    && entry.linger == linger
             })
         });
         let fits = |key: &PoolKey, units| {
@@ -194,6 +202,17 @@ impl Ledger {
                 .map(|spec| spec.release);
             finalizer |= policy == Some(ReleasePolicy::Confirmed);
         }
+        if let Some(terms) = plan.terms {
+            let grant = ClaimAction::Grant {
+                attempt: plan.attempt,
+                leases,
+                terms,
+                at: self.now.server,
+            };
+            self.note_reveal_sent(uid, terms);
+            self.patch(uid, RequestAction::Claim(grant));
+            return;
+        }
         let reveal = Reveal {
             text: Arc::clone(&plan.text),
             labels: plan.labels.clone(),
@@ -202,18 +221,19 @@ impl Ledger {
             finalizers: (finalizer && !request.view.finalizer)
                 .then(|| Arc::clone(&request.view.finalizers)),
         };
-        let action = PodAction::Reveal(Box::new(reveal));
+        let action = RequestAction::Reveal(Box::new(reveal));
         self.patch(uid, action);
     }
 
-    pub(super) fn patch(&mut self, uid: &Uid, action: PodAction) {
+    pub(super) fn patch(&mut self, uid: &Uid, action: RequestAction) {
         let Some(request) = self.requests.get(uid) else {
             return;
         };
-        self.effects.push_back(Effect::Patch(Box::new(PodPatch {
+        self.effects.push_back(Effect::Patch(Box::new(RequestPatch {
             uid: uid.clone(),
             namespace: request.view.namespace.clone(),
             name: request.view.name.clone(),
+            kind: request.view.kind(),
             action,
         })));
     }
@@ -255,7 +275,7 @@ impl Ledger {
             self.set_waiting(uid);
             return;
         }
-        if may_be_durable || matches!(why, Why::TimedOut | Why::Fence) {
+        if may_be_durable || matches!(why, Why::TimedOut | Why::Fence | Why::Denied(_)) {
             self.begin_abort(uid, why);
         } else {
             self.set_waiting(uid);
@@ -280,12 +300,12 @@ impl Ledger {
         };
         if !request.view.managed {
             let labelled = !request.view.labels.is_empty();
-            self.side_patch(uid, PodAction::Label { labelled });
+            self.side_patch(uid, RequestAction::Label { labelled });
         }
     }
 
     /// A patch beside the grant, one at a time for each request.
-    pub(super) fn side_patch(&mut self, uid: &Uid, action: PodAction) {
+    pub(super) fn side_patch(&mut self, uid: &Uid, action: RequestAction) {
         let now = self.now.tick;
         let Some(request) = self.requests.get_mut(uid) else {
             return;

@@ -138,11 +138,32 @@ impl fmt::Debug for PoolKey {
     }
 }
 
+/// What a holder is: which kind of object carries the request.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum HolderKind {
+    /// A pod, behind its scheduling gate.
+    Pod,
+    /// A `SlotClaim`, renewed by a process.
+    Claim,
+}
+
+impl HolderKind {
+    /// Its word in sentences.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pod => "pod",
+            Self::Claim => "claim",
+        }
+    }
+}
+
 /// How much of a pool one request takes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Amount {
     /// So many slots of a limit, 1..=1,000,000.
     Slots(u32),
+    /// So many slots of a limit with decay, taken once and never held: they come back with time.
+    Rate(u32),
     /// A lock, together with other shared holders.
     Shared,
     /// A lock, alone.
@@ -160,7 +181,7 @@ impl Amount {
     /// The room this takes.
     pub const fn units(self) -> Units {
         match self {
-            Self::Slots(slots) => slots as Units,
+            Self::Slots(slots) | Self::Rate(slots) => slots as Units,
             Self::Shared => 1,
             Self::Exclusive => LOCK_UNITS,
         }
@@ -171,6 +192,9 @@ impl Amount {
     pub fn merge(self, other: Self) -> Option<Self> {
         match (self, other) {
             (Self::Slots(left), Self::Slots(right)) => left.checked_add(right).map(Self::Slots),
+            (Self::Rate(left), Self::Rate(right)) => left.checked_add(right).map(Self::Rate),
+            // What is held and what comes back with time cannot be one lease.
+            (Self::Slots(_), Self::Rate(_)) | (Self::Rate(_), Self::Slots(_)) => None,
             (Self::Exclusive, _) | (_, Self::Exclusive) => Some(Self::Exclusive),
             (Self::Shared, _) | (_, Self::Shared) => Some(Self::Shared),
         }

@@ -46,6 +46,8 @@ mod backoff;
 mod book;
 pub mod bounds;
 mod cause;
+mod claim;
+mod claim_view;
 mod command;
 mod commit;
 mod conditions;
@@ -82,22 +84,24 @@ mod view;
 #[allow(clippy::disallowed_methods, clippy::disallowed_macros)]
 mod testing;
 
-pub use book::{Ledger, Options};
+pub use book::{ClaimTimes, Ledger, Options};
 pub use cause::Cause;
+pub use claim_view::{ClaimPhase, ClaimView, RevokeReason, Terms};
 pub use command::{ChildOutcome, Command, Found, PatchKind, PatchOutcome, WriteOutcome};
 pub use effect::{
-    About, ChildWrite, Effect, Event, FamilyRef, Guard, PodAction, PodPatch, Reveal, StatusWrite,
+    About, ChildWrite, ClaimAction, ClaimDeletion, Effect, Event, FamilyRef, Guard, RequestAction,
+    RequestPatch, Reveal, StatusWrite,
 };
 pub use end::End;
 pub use enquiry::Waiter;
 pub use explain::{PoolSummary, RequestState};
 pub use ids::{
-    Amount, Attempt, Batch, Epoch, LOCK_UNITS, Name, PoolKey, PoolKind, SEGMENT_SEPARATOR, Token,
-    Uid, Units, Version,
+    Amount, Attempt, Batch, Epoch, HolderKind, LOCK_UNITS, Name, PoolKey, PoolKind,
+    SEGMENT_SEPARATOR, Token, Uid, Units, Version,
 };
 pub use object::{
-    Condition, Extra, FamilySpec, Lease, Mode, Order, Owner, Part, PoolObject, PoolSpec,
-    PoolStatus, ReleasePolicy,
+    Condition, Decay, Extra, FamilySpec, Lease, Level, Mode, Order, Owner, Part, PoolObject,
+    PoolSpec, PoolStatus, ReleasePolicy,
 };
 pub use selector::{Admits, Operator, Requirement};
 pub use stats::Stats;

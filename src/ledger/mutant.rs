@@ -71,6 +71,8 @@ mutants! {
     WitnessForgotten: "a second request that waits to hear that a limit is absent is forgotten",
     FloorOverCapacity: "the floor of tokens is raised while more is held than the slots",
     RestoredPodsDisbelieved: "after a restore the newer past of pods is believed",
+    ExpiryWithoutGuard: "a claim is revoked after half its lease",
+    VanishedClaimFreesAtOnce: "the slots of a claim that vanished or was revoked are free at once",
     NoReservation: "a blocked request never reserves",
     StrictIsBackfill: "Strict lets others pass",
     PriorityIgnored: "all requests have one priority",

@@ -13,7 +13,7 @@ use super::bounds::{
 };
 use super::cause::Cause;
 use super::effect::{About, Effect, Event};
-use super::ids::{PoolKey, Uid};
+use super::ids::{HolderKind, PoolKey, Uid};
 use super::request::{Phase, Place, Request};
 use super::time::{Span, Tick};
 use super::timers::Timer;
@@ -108,7 +108,7 @@ impl Ledger {
         {
             return;
         }
-        let about = pod_about(request);
+        let about = request_about(request);
         let warning = cause.needs_attention();
         let note_cause = cause.clone();
         let mut note = None;
@@ -227,10 +227,14 @@ impl Ledger {
             return;
         };
         if self.now.tick.since(request.first_seen) >= NOTICE_AFTER && request.told.is_some() {
-            let about = pod_about(request);
+            let about = request_about(request);
             let seconds = waited.0 / 1000;
+            let told = match request.view.kind() {
+                HolderKind::Pod => "the gate is removed",
+                HolderKind::Claim => "it is Granted",
+            };
             self.tell(about, false, "SlotsGranted", || {
-                format!("all its slots and locks are leased after {seconds} s; the gate is removed")
+                format!("all its slots and locks are leased after {seconds} s; {told}")
             });
         }
     }
@@ -249,7 +253,7 @@ impl Ledger {
             Some(settled) if *settled == text => {}
             Some(_) => {
                 request.settled_text = Some(text);
-                let about = pod_about(request);
+                let about = request_about(request);
                 self.tell(about, true, "RequestSettled", || {
                     "its slots and locks were edited after they were granted; what was granted holds, the edit changes nothing".to_owned()
                 });
@@ -287,7 +291,7 @@ impl Ledger {
         let Some(request) = self.requests.get(uid) else {
             return;
         };
-        let about = pod_about(request);
+        let about = request_about(request);
         self.tell(about, true, "AbortRefused", || {
             format!("its slots are to be given back and its attempt cannot be raised: {message}; they stay taken until it can")
         });
@@ -298,14 +302,15 @@ impl Ledger {
             return;
         };
         request.timeout_told = true;
-        let about = pod_about(request);
+        let about = request_about(request);
         let note = self.explain_timeout(uid);
         self.tell(about, true, "SlotTimeout", || note);
     }
 }
 
-pub(super) fn pod_about(request: &Request) -> About {
-    About::Pod {
+pub(super) fn request_about(request: &Request) -> About {
+    About::Request {
+        kind: request.view.kind(),
         uid: request.view.uid.clone(),
         namespace: request.view.namespace.clone(),
         name: request.view.name.clone(),

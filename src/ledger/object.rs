@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::ids::{Amount, Attempt, Batch, Epoch, Name, PoolKey, Token, Uid, Units, Version};
+use super::ids::{
+    Amount, Attempt, Batch, Epoch, HolderKind, Name, PoolKey, Token, Uid, Units, Version,
+};
 use super::selector::Admits;
 use super::time::{Micros, Span};
 
@@ -114,6 +116,30 @@ pub struct PoolSpec {
     pub release: ReleasePolicy,
     /// Set for a family: slots are then held by its derived limits, one for each worker.
     pub family: Option<FamilySpec>,
+    /// Slots come back with time.
+    pub decay: Option<Decay>,
+    /// How long a claim's grant lasts without a renewal, where the claim does not say.
+    pub lease: Option<Span>,
+    /// How long slots stay taken after a claim's lease has run out.
+    pub lock_delay: Span,
+}
+
+/// How slots of a limit come back: so many in a period.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Decay {
+    /// How many.
+    pub slots: u32,
+    /// In which time.
+    pub period: Span,
+}
+
+/// What was taken from a limit with decay and has not come back, in parts of slots, so that no fraction is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Level {
+    /// How many parts are used.
+    pub parts: u64,
+    /// How many parts a slot has.
+    pub parts_per_slot: u64,
 }
 
 /// The part of a family's spec that derives limits.
@@ -163,6 +189,8 @@ pub struct PoolStatus {
     pub fenced: bool,
     /// Reveals that took no lease may be about.
     pub open: bool,
+    /// What is used of a limit with decay and not held, when this was written.
+    pub level: Option<Level>,
     /// For people.
     pub conditions: BTreeMap<Arc<str>, Condition>,
     /// Fields we do not know.
@@ -174,6 +202,8 @@ pub struct PoolStatus {
 pub struct Lease {
     /// The holder.
     pub uid: Uid,
+    /// What it is.
+    pub kind: HolderKind,
     /// Its namespace, for people and for live reads.
     pub namespace: Name,
     /// Its name, likewise.
@@ -186,6 +216,8 @@ pub struct Lease {
     pub attempt: Attempt,
     /// When, for people.
     pub granted_at: Micros,
+    /// How long it stays when its claim vanishes without a release.
+    pub linger: Option<Span>,
     /// Fields we do not know.
     pub extra: Extra,
 }

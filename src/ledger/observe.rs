@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::{Ledger, Stranger};
-use super::ids::{Name, PoolKey, PoolKind, Uid};
+use super::ids::{HolderKind, Name, PoolKey, PoolKind, Uid};
 use super::mutant::{self, Mutant};
 use super::object::PoolObject;
 use super::pool::{Entry, Fence, Former};
@@ -147,12 +147,13 @@ impl Ledger {
                 amount: lease.amount,
                 token: lease.token,
                 attempt: lease.attempt,
+                linger: lease.linger,
             };
             entries.entry(lease.uid.clone()).or_insert(entry);
             if !pool.entries.contains_key(&lease.uid) {
                 placed.insert(
                     lease.uid.clone(),
-                    (lease.namespace.clone(), lease.name.clone()),
+                    (lease.kind, lease.namespace.clone(), lease.name.clone()),
                 );
             }
         }
@@ -172,13 +173,20 @@ impl Ledger {
         for uid in left {
             self.forget_entry(key, uid);
         }
-        for (uid, (namespace, name)) in placed {
-            self.note_entry(key, &uid, namespace, name);
+        for (uid, (kind, namespace, name)) in placed {
+            self.note_entry(key, &uid, kind, namespace, name);
         }
         self.dirty_requests.extend(changed);
     }
 
-    fn note_entry(&mut self, key: &PoolKey, uid: &Uid, namespace: Name, name: Name) {
+    fn note_entry(
+        &mut self,
+        key: &PoolKey,
+        uid: &Uid,
+        kind: HolderKind,
+        namespace: Name,
+        name: Name,
+    ) {
         if let Some(request) = self.requests.get_mut(uid) {
             request.held.insert(key.clone());
             return;
@@ -187,6 +195,7 @@ impl Ledger {
             .strangers
             .entry(uid.clone())
             .or_insert_with(|| Stranger {
+                kind,
                 namespace,
                 name,
                 pools: BTreeSet::new(),

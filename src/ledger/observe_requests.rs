@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::book::Ledger;
 use super::bounds::{NOTICE_AFTER, RECHECK_EVERY, REQUESTS_MAX};
 use super::end::{End, Gone, judge};
-use super::ids::{Name, Uid};
+use super::ids::{HolderKind, Name, Uid};
 use super::mutant::{self, Mutant};
 use super::request::Request;
 use super::timers::Timer;
@@ -117,9 +117,15 @@ impl Ledger {
         }
     }
 
-    pub(super) fn requests_relisted(&mut self, scope: Option<&Name>, present: &BTreeSet<Uid>) {
+    pub(super) fn requests_relisted(
+        &mut self,
+        kind: HolderKind,
+        scope: Option<&Name>,
+        present: &BTreeSet<Uid>,
+    ) {
         for (uid, request) in &mut self.requests {
-            let listed = scope.is_none_or(|scope| request.view.namespace == *scope);
+            let listed = request.view.kind() == kind
+                && scope.is_none_or(|scope| request.view.namespace == *scope);
             if listed && !present.contains(uid) && request.gone.is_none() {
                 if mutant::is(Mutant::ReleaseOnRelist) {
                     request.gone = Some(Gone::Missed);

@@ -318,6 +318,9 @@ impl Ledger {
         if let Phase::Aborting(abort) = &mut request.phase {
             abort.unwitnessed.remove(key);
         }
+        if request.view.claim.is_some() && !request.view.is_revealed() {
+            request.claim.witnessed.insert(key.clone());
+        }
         if let Some(item) = request.plan_mut().and_then(|plan| plan.items.get_mut(key)) {
             hear(item);
         }

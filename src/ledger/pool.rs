@@ -11,7 +11,7 @@ use super::bounds::{BATCH_CHANGES_MAX, LEASES_MAX, STATUS_SCHEMA};
 use super::ids::{Amount, Attempt, Batch, Name, Token, Uid, Units, Version};
 use super::mutant::{self, Mutant};
 use super::object::{Mode, PoolObject, PoolSpec, PoolStatus};
-use super::time::Tick;
+use super::time::{Span, Tick};
 
 /// A pool and its state.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -90,6 +90,7 @@ pub(super) struct Entry {
     pub(super) amount: Amount,
     pub(super) token: Token,
     pub(super) attempt: Attempt,
+    pub(super) linger: Option<Span>,
 }
 
 /// A lease to be written.
@@ -99,6 +100,8 @@ pub(super) struct Add {
     pub(super) attempt: Attempt,
     /// Set for a holder that runs already: it keeps its token, and counts whether it fits or not.
     pub(super) adopt: Option<Token>,
+    /// How long it stays when its claim vanishes without a release.
+    pub(super) linger: Option<Span>,
 }
 
 /// A status write under way.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::book::Ledger;
 use super::bounds::{NODE_CHECK_EVERY, RECHECK_EVERY};
-use super::effect::{About, Effect, PodAction};
+use super::effect::{About, Effect, RequestAction};
 use super::end::End;
 use super::ids::{PoolKey, Uid};
 use super::mutant::{self, Mutant};
@@ -69,6 +69,9 @@ impl Ledger {
             return false;
         };
         let lasted = self.now.tick.since(since);
+        if let Some(claim) = &request.view.claim {
+            return lasted >= self.claim_settle(request, claim, key);
+        }
         match self
             .pools
             .get(key)
@@ -102,12 +105,24 @@ impl Ledger {
         let Some(about) = self.pool_about(key) else {
             return;
         };
+        self.note_hold(uid);
         let who = self.requests.get(uid).map_or_else(
             || uid.to_string(),
-            |request| format!("{}/{}", request.view.namespace, request.view.name),
+            |request| {
+                let view = &request.view;
+                format!("{} {}/{}", view.kind().word(), view.namespace, view.name)
+            },
         );
+        let is_claim = self
+            .requests
+            .get(uid)
+            .is_some_and(|it| it.view.claim.is_some());
         let (reason, how) = match ground {
             Ground::Confirmed => return,
+            Ground::Presumed if is_claim => (
+                "ClaimEnded",
+                "without its holder's word: its lease ran out, it was revoked, or its object is gone",
+            ),
             Ground::Presumed => (
                 "PresumedRelease",
                 "without proof that it has ended: its object is gone, or was ended without its kubelet",
@@ -115,7 +130,7 @@ impl Ledger {
             Ground::Forced => ("ForcedRelease", "by annotation sluice.dev/release"),
         };
         self.tell(about, true, reason, || {
-            format!("slots of pod {who} ({uid}) were freed {how}")
+            format!("slots of {who} ({uid}) were freed {how}")
         });
     }
 
@@ -131,6 +146,11 @@ impl Ledger {
         let mut needs_proof = false;
         let mut soonest = None;
         for key in &request.held {
+            if let Some(claim) = &request.view.claim {
+                let at = since.after(self.claim_settle(request, claim, key));
+                soonest = Some(soonest.map_or(at, |other: super::time::Tick| other.min(at)));
+                continue;
+            }
             match self
                 .pools
                 .get(key)
@@ -179,6 +199,10 @@ impl Ledger {
         if !request.held.is_empty() || may_return {
             return;
         }
+        if request.gone.is_none() && request.view.claim.is_some() {
+            self.finish_claim(uid);
+            return;
+        }
         if request.gone.is_none() {
             // Whatever it had was released, on proof or on somebody's word: nothing waits for more.
             let end = super::end::judge(&request.view, None);
@@ -187,7 +211,7 @@ impl Ledger {
                 let finalizers = Arc::clone(&request.view.finalizers);
                 let wanted = end == End::Presumed && self.may_ask_for_proof(request);
                 if ended && !wanted && !self.lags_behind_record(uid) {
-                    self.side_patch(uid, PodAction::StripFinalizer { finalizers });
+                    self.side_patch(uid, RequestAction::StripFinalizer { finalizers });
                 }
                 return;
             }
@@ -274,7 +298,9 @@ impl Ledger {
                 continue;
             };
             let forced = pool.is_released(uid);
+            let linger = pool.entries.get(uid).and_then(|entry| entry.linger);
             let settle = match pool.spec().map(|spec| spec.release) {
+                Some(_) if linger.is_some() => linger,
                 Some(ReleasePolicy::Presumed { settle }) => Some(settle),
                 Some(ReleasePolicy::Confirmed) | None => None,
             };

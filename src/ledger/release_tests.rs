@@ -64,6 +64,7 @@ fn effects(limit: PoolObject) -> Vec<Effect> {
     let mut ledger = Ledger::new(Options {
         process: "test".into(),
         events: false,
+        claims: ClaimTimes::default(),
     });
     let now = Now {
         tick: Tick(1),
@@ -102,12 +103,14 @@ fn a_finalizer_stays_while_the_limit_may_hold_a_lease_that_was_not_seen_yet() {
 fn a_finalizer_stays_while_the_lease_is_there() {
     let lease = Lease {
         uid: "uid-a".into(),
+        kind: HolderKind::Pod,
         namespace: "ns".into(),
         name: "a".into(),
         amount: Amount::Slots(1),
         token: Token(7),
         attempt: Attempt::Number(0),
         granted_at: Micros(1),
+        linger: None,
         extra: None,
     };
     let asked = effects(licence(4, 7, vec![lease]));

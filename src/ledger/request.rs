@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::cause::Cause;
+use super::claim::ClaimWatch;
+use super::claim_view::Terms;
 use super::end::Gone;
 use super::ids::{Amount, Attempt, Name, PoolKey, Token, Uid, Version};
 use super::mutant::{self, Mutant};
@@ -66,6 +68,8 @@ pub(super) struct Request {
     pub(super) settled_text: Option<Arc<RequestText>>,
     /// People were told that it has waited as long as it was willing to.
     pub(super) timeout_told: bool,
+    /// What was seen of a claim.
+    pub(super) claim: ClaimWatch,
 }
 
 /// How far the grant of a request has come.
@@ -90,6 +94,8 @@ pub(super) struct Plan {
     pub(super) text: Arc<RequestText>,
     pub(super) labels: Vec<(Name, Option<Name>)>,
     pub(super) items: BTreeMap<PoolKey, Item>,
+    /// What it would fix for a claim.
+    pub(super) terms: Option<Terms>,
 }
 
 /// One pool of a plan.
@@ -157,6 +163,8 @@ pub(super) enum Why {
     TimedOut,
     /// Somebody's policy refuses the reveal.
     RevealRefused,
+    /// It is refused as it arrives.
+    Denied(Cause),
 }
 
 /// Where a request stands while it waits.
@@ -217,6 +225,7 @@ impl Request {
             side_patch_after: Tick(0),
             settled_text: None,
             timeout_told: false,
+            claim: ClaimWatch::default(),
         }
     }
 

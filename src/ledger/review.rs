@@ -58,7 +58,16 @@ impl Ledger {
             self.note_grant(uid);
         }
         self.note_late_edit(uid);
-        self.release_forced(uid);
+        let is_claim = self
+            .requests
+            .get(uid)
+            .is_some_and(|it| it.view.claim.is_some());
+        if end == End::Live && is_claim {
+            // Whatever an operator says, its holder is told first.
+            self.tend_granted(uid);
+        } else {
+            self.release_forced(uid);
+        }
         if end == End::Live {
             self.adopt_if_uncounted(uid);
         } else {
@@ -218,7 +227,7 @@ impl Ledger {
     }
 
     fn review_waiting(&mut self, uid: &Uid) {
-        if self.abort_entries_of_unknown_attempt(uid) {
+        if self.abort_entries_of_unknown_attempt(uid) || self.deny_on_arrival(uid) {
             return;
         }
         let Some(request) = self.requests.get(uid) else {
@@ -243,6 +252,7 @@ impl Ledger {
             (_, None) => {}
         }
         self.set_timeout_timer(uid);
+        self.finish_claim(uid);
     }
 
     /// Durable leases of the current attempt, and nothing under way: an earlier leader's unfinished
@@ -287,7 +297,7 @@ impl Ledger {
         let Some(request) = self.requests.get(uid) else {
             return;
         };
-        if request.unwatched && request.gone.is_none() {
+        if request.unwatched && request.gone.is_none() && !self.is_deleting_claim(uid) {
             self.want_read(uid);
             self.relabel(uid);
         }

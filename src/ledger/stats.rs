@@ -39,6 +39,10 @@ pub struct Stats {
     pub gone_while_held: u64,
     /// Token evidence that was too far ahead to be believed.
     pub tokens_disbelieved: u64,
+    /// Claims taken away from their holders: tries.
+    pub claims_revoked: u64,
+    /// How long each claim was held that was released since the last look.
+    pub holds: Vec<Span>,
     /// How long each request waited that was revealed since the last look.
     pub waits: Vec<Span>,
 }

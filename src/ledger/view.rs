@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ids::{Amount, Attempt, Name, PoolKey, Token, Uid, Version};
+use super::claim_view::ClaimView;
+use super::end::{End, judge};
+use super::ids::{Amount, Attempt, HolderKind, Name, PoolKey, Token, Uid, Version};
 use super::time::{Micros, Span};
 
 /// One version of a request.
@@ -48,6 +50,8 @@ pub struct RequestView {
     pub node: Option<Name>,
     /// What is known of its end.
     pub progress: Progress,
+    /// Set where a `SlotClaim` carries the request, and no pod.
+    pub claim: Option<ClaimView>,
 }
 
 /// Raw annotations of a request; `None` where absent.
@@ -83,6 +87,8 @@ pub struct Wants {
     pub timeout: Option<Span>,
     /// Give up then (`Fail`), or only say so (`Wait`).
     pub fail_on_timeout: bool,
+    /// Refuse the request when a limit that it names does not exist, or is too small, as it arrives.
+    pub deny_missing: bool,
 }
 
 /// One entry of a request.
@@ -159,8 +165,21 @@ pub struct Progress {
 }
 
 impl RequestView {
-    /// The gate is gone: the pod may run.
+    /// The gate is gone: the pod may run. Of a claim: it no longer waits.
     pub fn is_revealed(&self) -> bool {
         self.gates.ours.is_none()
+    }
+
+    /// Whether it has ended, by what this version of it shows.
+    pub fn end(&self) -> End {
+        judge(self, None)
+    }
+
+    /// What carries the request.
+    pub fn kind(&self) -> HolderKind {
+        match self.claim {
+            Some(_) => HolderKind::Claim,
+            None => HolderKind::Pod,
+        }
     }
 }

@@ -100,7 +100,7 @@ impl Server {
             }
             Kind::Pod => {
                 let seen = self.pod(self.uid_of(at)?)?;
-                Some(Object::Pod(Box::new(seen.view.clone())))
+                Some(Object::Request(Box::new(seen.view.clone())))
             }
             Kind::Namespace => {
                 let labels = self.namespaces().get(&at.name)?;
@@ -111,7 +111,7 @@ impl Server {
                 Some(Object::Node { out_of_service })
             }
             Kind::PolicyBinding => self.setup.guards.then_some(Object::Other),
-            Kind::Lease => None,
+            Kind::Lease | Kind::Claim => None,
         }
     }
 
@@ -138,14 +138,14 @@ impl Server {
             Kind::Pod => self
                 .pods()
                 .filter(|seen| seen.pod.is_managed() && within(&seen.pod.namespace))
-                .map(|seen| Object::Pod(Box::new(seen.view.clone())))
+                .map(|seen| Object::Request(Box::new(seen.view.clone())))
                 .collect(),
             Kind::Namespace => self
                 .namespaces()
                 .iter()
                 .map(|(name, labels)| Object::Namespace(name.clone(), labels.clone()))
                 .collect(),
-            Kind::Node | Kind::PolicyBinding | Kind::Lease => Vec::new(),
+            Kind::Node | Kind::PolicyBinding | Kind::Lease | Kind::Claim => Vec::new(),
         }
     }
 
@@ -252,7 +252,7 @@ impl Server {
             }
         }
         if next == seen.pod {
-            return Ok(Object::Pod(Box::new(seen.view.clone())));
+            return Ok(Object::Request(Box::new(seen.view.clone())));
         }
         let adds_finalizer = next.finalizers.len() > seen.pod.finalizers.len();
         if seen.pod.deleting && adds_finalizer {
@@ -261,7 +261,7 @@ impl Server {
             ));
         }
         let now = self.put_pod(Writer::Controller(from), next);
-        Ok(Object::Pod(Box::new(now.view.clone())))
+        Ok(Object::Request(Box::new(now.view.clone())))
     }
 
     fn write_child(&mut self, from: usize, write: &ChildWrite) -> Result<Option<Object>, Failure> {

@@ -41,6 +41,9 @@ fn plain(slots: u64) -> PoolSpec {
             settle: Span::seconds(10),
         },
         family: None,
+        decay: None,
+        lease: None,
+        lock_delay: Span(0),
     }
 }
 

@@ -239,7 +239,7 @@ impl World {
 
 /// How a watch shows a change.
 fn watched(server: &Server, change: &Change) -> Option<Watched> {
-    let pod = |seen: &Arc<Seen>| Object::Pod(Box::new(seen.view.clone()));
+    let pod = |seen: &Arc<Seen>| Object::Request(Box::new(seen.view.clone()));
     match change {
         Change::Pool { now: Some(now), .. } => {
             Some(Watched::Seen(Object::Pool(Box::new((**now).clone()))))

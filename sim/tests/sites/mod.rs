@@ -86,6 +86,9 @@ impl Site for Modelled {
                 settle: Span::seconds(10),
             },
             family: None,
+            decay: None,
+            lease: None,
+            lock_delay: Span(0),
         };
         self.0
             .0

@@ -1,10 +1,10 @@
 //! What the bodies of the contract are said with: reads, statuses, writes and patches, as a controller would make them.
 
-use sluice::controller::translate::pod_patch;
+use sluice::controller::translate::request_patch;
 use sluice::controller::transport::{Address, Failure, Kind, Object};
 use sluice::ledger::{
-    Amount, Attempt, GrantedLease, Guard, Lease, Micros, PodAction, PodPatch, PoolKey, PoolKind,
-    PoolObject, PoolStatus, RequestView, Reveal, StatusWrite, Token,
+    Amount, Attempt, GrantedLease, Guard, HolderKind, Lease, Micros, PoolKey, PoolKind, PoolObject,
+    PoolStatus, RequestAction, RequestPatch, RequestView, Reveal, StatusWrite, Token,
 };
 
 use super::Site;
@@ -23,7 +23,7 @@ pub(crate) async fn pool(site: &impl Site, name: &str) -> PoolObject {
 
 pub(crate) async fn pod(site: &impl Site, name: &str) -> Option<RequestView> {
     match site.transport().get(&pod_at(site, name)).await.unwrap() {
-        Some(Object::Pod(view)) => Some(*view),
+        Some(Object::Request(view)) => Some(*view),
         None => None,
         other => panic!("{name}: {other:?}"),
     }
@@ -40,12 +40,14 @@ pub(crate) fn pod_at(site: &impl Site, name: &str) -> Address {
 pub(crate) fn lease(name: &str, slots: u32, token: u64) -> Lease {
     Lease {
         uid: format!("uid-{name}").into(),
+        kind: HolderKind::Pod,
         namespace: "ns".into(),
         name: name.into(),
         amount: Amount::Slots(slots),
         token: Token(token),
         attempt: Attempt::Number(0),
         granted_at: Micros(1_767_225_600_000_000),
+        linger: None,
         extra: None,
     }
 }
@@ -90,7 +92,7 @@ pub(crate) fn is_invalid<T: std::fmt::Debug>(answer: Result<T, Failure>) {
     assert!(matches!(answer, Err(Failure::Invalid(_))), "{answer:?}");
 }
 
-pub(crate) fn reveal_of(view: &RequestView) -> PodPatch {
+pub(crate) fn reveal_of(view: &RequestView) -> RequestPatch {
     let lease = GrantedLease {
         pool: PoolKey {
             kind: PoolKind::Limit,
@@ -108,17 +110,18 @@ pub(crate) fn reveal_of(view: &RequestView) -> PodPatch {
         leases: vec![lease],
         finalizers: None,
     };
-    PodPatch {
+    RequestPatch {
         uid: view.uid.clone(),
         namespace: view.namespace.clone(),
         name: view.name.clone(),
-        action: PodAction::Reveal(Box::new(reveal)),
+        kind: view.kind(),
+        action: RequestAction::Reveal(Box::new(reveal)),
     }
 }
 
-pub(crate) fn bump_of(view: &RequestView) -> PodPatch {
-    PodPatch {
-        action: PodAction::Bump {
+pub(crate) fn bump_of(view: &RequestView) -> RequestPatch {
+    RequestPatch {
+        action: RequestAction::Bump {
             from: view.text.attempt.clone(),
             gate: 0,
             to: view.attempt.unwrap().next().unwrap(),
@@ -127,11 +130,11 @@ pub(crate) fn bump_of(view: &RequestView) -> PodPatch {
     }
 }
 
-pub(crate) async fn patch(site: &impl Site, patch: &PodPatch) -> Result<RequestView, Failure> {
-    let (part, operations) = pod_patch(patch);
+pub(crate) async fn patch(site: &impl Site, patch: &RequestPatch) -> Result<RequestView, Failure> {
+    let (part, operations) = request_patch(patch);
     let at = pod_at(site, patch.name.as_str());
     match site.transport().patch(&at, part, &operations).await? {
-        Object::Pod(view) => Ok(*view),
+        Object::Request(view) => Ok(*view),
         other => panic!("{other:?}"),
     }
 }

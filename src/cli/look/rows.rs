@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::words;
 use crate::cli::table::{Cell, Table, Tone};
-use crate::ledger::{Amount, Lease, Micros, Mode, PoolKind, PoolObject, Uid};
+use crate::ledger::{Amount, HolderKind, Lease, Micros, Mode, PoolKind, PoolObject, Uid};
 
 /// A limit or lock in a few words.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
@@ -198,16 +198,19 @@ pub(in crate::cli) fn holders(pool: &PoolObject, phases: &BTreeMap<Uid, String>)
     let mut all: Vec<(&Lease, bool)> = leases.chain(adopted).collect();
     all.sort_by_key(|(lease, _)| (lease.granted_at, lease.token));
     let rows = all.into_iter().map(|(lease, adopted)| HolderRow {
-        kind: "Pod",
+        kind: match lease.kind {
+            HolderKind::Pod => "Pod",
+            HolderKind::Claim => "SlotClaim",
+        },
         namespace: lease.namespace.to_string(),
         name: lease.name.to_string(),
         uid: lease.uid.to_string(),
         slots: match lease.amount {
-            Amount::Slots(slots) => Some(slots),
+            Amount::Slots(slots) | Amount::Rate(slots) => Some(slots),
             Amount::Shared | Amount::Exclusive => None,
         },
         mode: match lease.amount {
-            Amount::Slots(_) => None,
+            Amount::Slots(_) | Amount::Rate(_) => None,
             mode => Some(words::amount(mode)),
         },
         since: words::time(lease.granted_at),

@@ -15,8 +15,8 @@ use super::{Server, pools};
 use crate::cli::{CliError, list_all};
 use crate::controller::translate::label_map;
 use crate::ledger::{
-    Admits, Cause, Command, Ledger, Micros, Name, Now, Options, PoolKey, PoolKind, PoolObject,
-    RequestView, Tick,
+    Admits, Cause, ClaimTimes, Command, Ledger, Micros, Name, Now, Options, PoolKey, PoolKind,
+    PoolObject, RequestView, Tick,
 };
 
 /// Labels by namespace.
@@ -77,6 +77,7 @@ impl Snapshot {
         let mut ledger = Ledger::new(Options {
             process: "sluice-look".into(),
             events: false,
+            claims: ClaimTimes::default(),
         });
         let mut tell = |command| {
             let now = Now {

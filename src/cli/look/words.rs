@@ -29,7 +29,7 @@ pub(in crate::cli) fn time(at: Micros) -> String {
 /// How much of a limit or lock: `2`, `exclusive`, `shared`.
 pub(in crate::cli) fn amount(amount: Amount) -> String {
     match amount {
-        Amount::Slots(slots) => slots.to_string(),
+        Amount::Slots(slots) | Amount::Rate(slots) => slots.to_string(),
         Amount::Shared => "shared".to_owned(),
         Amount::Exclusive => "exclusive".to_owned(),
     }

@@ -115,7 +115,9 @@ fn held(pod: &PodRead, snapshot: &Snapshot) -> Verdict {
 
 fn holds(key: &PoolKey, lease: &Lease) -> String {
     let what = match lease.amount {
-        Amount::Slots(slots) => format!("{} of {key}", words::counted(u64::from(slots), "slot")),
+        Amount::Slots(slots) | Amount::Rate(slots) => {
+            format!("{} of {key}", words::counted(u64::from(slots), "slot"))
+        }
         Amount::Shared => format!("{key}, shared"),
         Amount::Exclusive => format!("{key} alone"),
     };

@@ -78,6 +78,17 @@ fn spec_json(spec: &PoolSpec) -> Value {
             }
         };
         fields.insert("releasePolicy".to_owned(), policy.into());
+        fields.insert(
+            "lockDelaySeconds".to_owned(),
+            (spec.lock_delay.0 / 1000).into(),
+        );
+        if let Some(lease) = spec.lease {
+            fields.insert("leaseDurationSeconds".to_owned(), (lease.0 / 1000).into());
+        }
+        if let Some(decay) = spec.decay {
+            let decay = json!({"slots": decay.slots, "perSeconds": decay.period.0 / 1000});
+            fields.insert("decay".to_owned(), decay);
+        }
     }
     json
 }

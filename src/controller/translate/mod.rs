@@ -5,6 +5,7 @@
 //! (`tests/it`).
 
 mod child;
+mod claim;
 mod patch;
 mod pod;
 mod pod_wire;
@@ -12,7 +13,8 @@ mod pool;
 mod status;
 
 pub use child::{child_manifest, child_patch};
-pub use patch::pod_patch;
+pub use claim::claim;
+pub use patch::request_patch;
 pub use pod::pod;
 pub(super) use pod_wire::GuardedPod;
 pub use pod_wire::PodWire;

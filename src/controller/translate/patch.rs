@@ -3,22 +3,23 @@
 
 use serde_json::{Value, json};
 
+use super::claim::claim_operations;
 use crate::api::granted::{Granted, GrantedKind, GrantedLease};
 use crate::api::names;
 use crate::api::status::LockMode;
 use crate::controller::transport::{Part, PatchOperation};
 use crate::ledger::mutant::{self, Mutant};
-use crate::ledger::{Amount, Attempt, Name, PodAction, PodPatch, PoolKind, Reveal};
+use crate::ledger::{Amount, Attempt, Name, PoolKind, RequestAction, RequestPatch, Reveal};
 
 /// The JSON patch for an action, and the part of the pod it is for.
-pub fn pod_patch(patch: &PodPatch) -> (Part, Vec<PatchOperation>) {
+pub fn request_patch(patch: &RequestPatch) -> (Part, Vec<PatchOperation>) {
     let mut operations = vec![test("/metadata/uid", json!(patch.uid.as_str()))];
     let part = match &patch.action {
-        PodAction::Reveal(reveal) => {
+        RequestAction::Reveal(reveal) => {
             operations.extend(reveal_operations(reveal, &patch.namespace));
             Part::Main
         }
-        PodAction::Bump { from, gate, to } => {
+        RequestAction::Bump { from, gate, to } => {
             let attempt = annotation_path(names::ATTEMPT);
             if !mutant::is(Mutant::AbortUntestedAttempt) {
                 operations.push(test(&attempt, optional(from.as_ref())));
@@ -32,7 +33,7 @@ pub fn pod_patch(patch: &PodPatch) -> (Part, Vec<PatchOperation>) {
             operations.push(add(&attempt, json!(to.to_string())));
             Part::Main
         }
-        PodAction::StripFinalizer { finalizers } => {
+        RequestAction::StripFinalizer { finalizers } => {
             operations.push(test("/metadata/finalizers", strings(finalizers)));
             let left: Vec<&Name> = finalizers
                 .iter()
@@ -42,7 +43,7 @@ pub fn pod_patch(patch: &PodPatch) -> (Part, Vec<PatchOperation>) {
             operations.push(add("/metadata/finalizers", json!(left)));
             Part::Main
         }
-        PodAction::Label { labelled } => {
+        RequestAction::Label { labelled } => {
             if *labelled {
                 operations.push(add(
                     &label_path(names::MANAGED),
@@ -57,7 +58,7 @@ pub fn pod_patch(patch: &PodPatch) -> (Part, Vec<PatchOperation>) {
             }
             Part::Main
         }
-        PodAction::Fail { message } => {
+        RequestAction::Fail { message } => {
             // Given up for good, and still so: its past may have been restored meanwhile.
             if !mutant::is(Mutant::TimeoutWithoutAbort) {
                 let attempt = annotation_path(names::ATTEMPT);
@@ -66,6 +67,10 @@ pub fn pod_patch(patch: &PodPatch) -> (Part, Vec<PatchOperation>) {
             operations.push(add("/status/phase", json!("Failed")));
             operations.push(add("/status/reason", json!("SlotTimeout")));
             operations.push(add("/status/message", json!(message.as_ref())));
+            Part::Status
+        }
+        RequestAction::Claim(action) => {
+            operations.extend(claim_operations(action));
             Part::Status
         }
     };
@@ -127,32 +132,34 @@ fn reveal_operations(reveal: &Reveal, namespace: &Name) -> Vec<PatchOperation> {
 }
 
 fn record(reveal: &Reveal) -> Granted {
-    let lease = |lease: &crate::ledger::GrantedLease| {
-        let (slots, mode) = match lease.amount {
-            Amount::Slots(slots) => (Some(slots), None),
-            Amount::Shared => (None, Some(LockMode::Shared)),
-            Amount::Exclusive => (None, Some(LockMode::Exclusive)),
-        };
-        GrantedLease {
-            kind: match lease.pool.kind {
-                PoolKind::Limit => GrantedKind::ConcurrencyLimit,
-                PoolKind::Lock => GrantedKind::Lock,
-            },
-            namespace: lease.pool.namespace.to_string(),
-            key: lease.pool.text(),
-            uid: lease.pool_uid.to_string(),
-            slots,
-            mode,
-            token: i64::try_from(lease.token.0).unwrap_or(i64::MAX),
-        }
-    };
     let attempt = match reveal.attempt {
         Attempt::Number(number) => number,
         Attempt::TimedOut => u32::MAX,
     };
     Granted {
         attempt,
-        leases: reveal.leases.iter().map(lease).collect(),
+        leases: reveal.leases.iter().map(granted_lease).collect(),
+    }
+}
+
+/// A lease as the records of pods and claims have it.
+pub(super) fn granted_lease(lease: &crate::ledger::GrantedLease) -> GrantedLease {
+    let (slots, mode) = match lease.amount {
+        Amount::Slots(slots) | Amount::Rate(slots) => (Some(slots), None),
+        Amount::Shared => (None, Some(LockMode::Shared)),
+        Amount::Exclusive => (None, Some(LockMode::Exclusive)),
+    };
+    GrantedLease {
+        kind: match lease.pool.kind {
+            PoolKind::Limit => GrantedKind::ConcurrencyLimit,
+            PoolKind::Lock => GrantedKind::Lock,
+        },
+        namespace: lease.pool.namespace.to_string(),
+        key: lease.pool.text(),
+        uid: lease.pool_uid.to_string(),
+        slots,
+        mode,
+        token: i64::try_from(lease.token.0).unwrap_or(i64::MAX),
     }
 }
 

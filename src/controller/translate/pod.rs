@@ -66,11 +66,12 @@ pub fn pod(wire: PodWire, priority_max: Option<i32>) -> RequestView {
             .map(Name::from),
         progress: progress(&wire.status, wire.spec.containers.len()),
         namespace,
+        claim: None,
     }
 }
 
 /// An annotation may lower the priority the pod has from its class, and raise it as far as the operator allows.
-fn effective_priority(own: i32, asked: Option<i32>, most: Option<i32>) -> i32 {
+pub(super) fn effective_priority(own: i32, asked: Option<i32>, most: Option<i32>) -> i32 {
     match asked {
         Some(asked) => asked.min(own.max(most.unwrap_or(own))),
         None => own,
@@ -147,10 +148,11 @@ fn wants(spec: &RequestSpec, namespace: &Name) -> Wants {
             .timeout
             .map(|timeout| Span(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))),
         fail_on_timeout: spec.on_timeout == OnTimeout::Fail,
+        deny_missing: false,
     }
 }
 
-fn pool_kind(kind: MentionKind) -> PoolKind {
+pub(super) fn pool_kind(kind: MentionKind) -> PoolKind {
     match kind {
         MentionKind::Limit => PoolKind::Limit,
         MentionKind::Lock => PoolKind::Lock,

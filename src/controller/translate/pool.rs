@@ -10,10 +10,10 @@ use serde_json::Value;
 use super::pod::version;
 use super::status;
 use crate::api::spec::{self as api, AllowedNamespaces, FromNamespaces};
-use crate::api::{ConcurrencyLimitSpec, LockSpec, names};
+use crate::api::{ConcurrencyLimitSpec, Decay as ApiDecay, LockSpec, names};
 use crate::ledger::{
-    Admits, FamilySpec, LOCK_UNITS, Mode, Name, Operator, Order, Owner, Part, PoolKey, PoolKind,
-    PoolObject, PoolSpec, ReleasePolicy, Requirement, Span, Uid, Units,
+    Admits, Decay, FamilySpec, LOCK_UNITS, Mode, Name, Operator, Order, Owner, Part, PoolKey,
+    PoolKind, PoolObject, PoolSpec, ReleasePolicy, Requirement, Span, Uid, Units,
 };
 
 /// Most uids that are read from the release annotation.
@@ -97,6 +97,9 @@ fn limit_spec(spec: ConcurrencyLimitSpec) -> Result<PoolSpec, String> {
         admits: admits(spec.allowed_namespaces)?,
         release: release(spec.release_policy, spec.settle_seconds)?,
         family: family.transpose()?,
+        decay: spec.decay.map(decay).transpose()?,
+        lease: lease(spec.lease_duration_seconds)?,
+        lock_delay: seconds("spec.lockDelaySeconds", spec.lock_delay_seconds)?,
     })
 }
 
@@ -108,7 +111,26 @@ fn lock_spec(spec: LockSpec) -> Result<PoolSpec, String> {
         admits: admits(spec.allowed_namespaces)?,
         release: release(spec.release_policy, spec.settle_seconds)?,
         family: None,
+        decay: None,
+        lease: lease(spec.lease_duration_seconds)?,
+        lock_delay: seconds("spec.lockDelaySeconds", spec.lock_delay_seconds)?,
     })
+}
+
+fn lease(given: Option<i32>) -> Result<Option<Span>, String> {
+    given
+        .map(|it| seconds("spec.leaseDurationSeconds", it))
+        .transpose()
+}
+
+fn decay(decay: ApiDecay) -> Result<Decay, String> {
+    let slots =
+        u32::try_from(decay.slots).map_err(|_| negative("spec.decay.slots", decay.slots))?;
+    let period = seconds("spec.decay.perSeconds", decay.per_seconds)?;
+    if slots == 0 || period == Span(0) {
+        return Err("spec.decay: slots and perSeconds must be at least 1".to_owned());
+    }
+    Ok(Decay { slots, period })
 }
 
 fn negative(field: &str, value: i32) -> String {

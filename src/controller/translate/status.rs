@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 
 use super::patch::{add, test};
 use crate::api::status::{
-    ConcurrencyLimitStatus, Extra as ApiExtra, HolderKind, Lease as ApiLease, LedgerStatus,
-    LockHold, LockMode, LockStatus, ReservedWorker, SlotCount,
+    ConcurrencyLimitStatus, Extra as ApiExtra, HolderKind as ApiHolderKind, Lease as ApiLease,
+    LedgerStatus, Level as ApiLevel, LockHold, LockMode, LockStatus, ReservedWorker, SlotCount,
 };
 use crate::controller::transport::PatchOperation;
 use crate::ledger::{
-    Amount, Attempt, Batch, Condition, Epoch, Extra, Lease, Micros, Name, PoolKind, PoolStatus,
-    StatusWrite, Token,
+    Amount, Attempt, Batch, Condition, Epoch, Extra, HolderKind, Lease, Level, Micros, Name,
+    PoolKind, PoolStatus, StatusWrite, Token,
 };
 
 /// How the attempt `timed-out` is written in a lease: above every number that is one.
-const LAST_ATTEMPT: i64 = 1 << 32;
+const LAST_ATTEMPT: i64 = crate::api::claim::LAST_ATTEMPT;
 
 /// How an amount is written in a lease.
 trait AmountWire: Sized + Copy + DeserializeOwned + Serialize {
@@ -35,15 +35,20 @@ impl AmountWire for SlotCount {
     fn read(self) -> Result<Amount, String> {
         let slots =
             u32::try_from(self.slots).map_err(|_| format!("a lease has {} slots", self.slots))?;
-        Ok(Amount::Slots(slots))
+        Ok(if self.rate {
+            Amount::Rate(slots)
+        } else {
+            Amount::Slots(slots)
+        })
     }
 
     fn write(amount: Amount) -> Self {
         let slots = match amount {
-            Amount::Slots(slots) => i32::try_from(slots).unwrap_or(i32::MAX),
+            Amount::Slots(slots) | Amount::Rate(slots) => i32::try_from(slots).unwrap_or(i32::MAX),
             Amount::Shared | Amount::Exclusive => 1,
         };
-        Self { slots }
+        let rate = matches!(amount, Amount::Rate(_));
+        Self { slots, rate }
     }
 }
 
@@ -58,7 +63,7 @@ impl AmountWire for LockHold {
     fn write(amount: Amount) -> Self {
         let mode = match amount {
             Amount::Shared => LockMode::Shared,
-            Amount::Exclusive | Amount::Slots(_) => LockMode::Exclusive,
+            Amount::Exclusive | Amount::Slots(_) | Amount::Rate(_) => LockMode::Exclusive,
         };
         Self { mode }
     }
@@ -77,8 +82,10 @@ pub(super) fn read(kind: PoolKind, value: Value, namespace: &Name) -> Result<Poo
                 .into_iter()
                 .map(|worker| Name::from(worker.worker))
                 .collect();
+            let level = status.level.as_ref().map(level).transpose()?;
             Ok(PoolStatus {
                 workers,
+                level,
                 ..record(status.ledger, namespace)?
             })
         }
@@ -112,24 +119,21 @@ fn record<A: AmountWire>(status: LedgerStatus<A>, namespace: &Name) -> Result<Po
         adopted: leases(status.adopted)?,
         fenced: status.fenced,
         open: status.open,
+        level: None,
         conditions: status.conditions.into_iter().map(condition).collect(),
         extra: extra(status.extra),
     })
 }
 
 fn lease<A: AmountWire>(lease: ApiLease<A>, namespace: &Name) -> Result<Lease, String> {
-    let attempt = match u32::try_from(lease.attempt) {
-        Ok(number) => Attempt::Number(number),
-        Err(_) if lease.attempt == LAST_ATTEMPT => Attempt::TimedOut,
-        Err(_) => {
-            return Err(format!(
-                "the lease of {} has attempt {}",
-                lease.uid, lease.attempt
-            ));
-        }
-    };
+    let attempt =
+        attempt_of(lease.attempt).map_err(|why| format!("the lease of {} has {why}", lease.uid))?;
     Ok(Lease {
         uid: lease.uid.into(),
+        kind: match lease.kind {
+            ApiHolderKind::Pod => HolderKind::Pod,
+            ApiHolderKind::Claim => HolderKind::Claim,
+        },
         namespace: lease
             .namespace
             .map_or_else(|| namespace.clone(), Name::from),
@@ -138,8 +142,41 @@ fn lease<A: AmountWire>(lease: ApiLease<A>, namespace: &Name) -> Result<Lease, S
         token: token(lease.token)?,
         attempt,
         granted_at: micros(&lease.granted_at),
+        linger: lease.linger_seconds.map(super::claim::seconds),
         extra: extra(lease.extra),
     })
+}
+
+/// An attempt as a number.
+pub(super) fn attempt_of(attempt: i64) -> Result<Attempt, String> {
+    match u32::try_from(attempt) {
+        Ok(number) => Ok(Attempt::Number(number)),
+        Err(_) if attempt == LAST_ATTEMPT => Ok(Attempt::TimedOut),
+        Err(_) => Err(format!("attempt {attempt}")),
+    }
+}
+
+/// The number of an attempt.
+pub(super) fn attempt_number(attempt: Attempt) -> i64 {
+    match attempt {
+        Attempt::Number(number) => i64::from(number),
+        Attempt::TimedOut => LAST_ATTEMPT,
+    }
+}
+
+fn level(level: &ApiLevel) -> Result<Level, String> {
+    let whole = |number: i64| u64::try_from(number).ok().filter(|it| *it > 0);
+    let parts = u64::try_from(level.units);
+    match (parts, whole(level.units_per_slot)) {
+        (Ok(parts), Some(parts_per_slot)) => Ok(Level {
+            parts,
+            parts_per_slot,
+        }),
+        _ => Err(format!(
+            "level {} of {} a slot is none",
+            level.units, level.units_per_slot
+        )),
+    }
 }
 
 fn token(token: i64) -> Result<Token, String> {
@@ -162,7 +199,7 @@ fn micros(time: &Time) -> Micros {
     Micros(u64::try_from(time.0.as_microsecond()).unwrap_or(0))
 }
 
-fn time(micros: Micros) -> Time {
+pub(super) fn time(micros: Micros) -> Time {
     // The API keeps whole seconds.
     let seconds = i64::try_from(micros.0 / 1_000_000).unwrap_or(0);
     Time(Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH))
@@ -199,9 +236,15 @@ pub fn status_json(kind: PoolKind, status: &PoolStatus, namespace: &Name) -> Val
                 extra: ApiExtra::new(),
             });
             let workers = workers.collect();
+            let level = status.level.map(|level| ApiLevel {
+                units: i64::try_from(level.parts).unwrap_or(i64::MAX),
+                units_per_slot: i64::try_from(level.parts_per_slot).unwrap_or(i64::MAX),
+                extra: ApiExtra::new(),
+            });
             serde_json::to_value(ConcurrencyLimitStatus {
                 ledger: api::<SlotCount>(status, namespace),
                 workers,
+                level,
             })
         }
         PoolKind::Lock => serde_json::to_value(api::<LockHold>(status, namespace)),
@@ -212,16 +255,19 @@ pub fn status_json(kind: PoolKind, status: &PoolStatus, namespace: &Name) -> Val
 fn api<A: AmountWire>(status: &PoolStatus, namespace: &Name) -> LedgerStatus<A> {
     let lease = |lease: &Lease| ApiLease {
         uid: lease.uid.to_string(),
-        kind: HolderKind::Pod,
+        kind: match lease.kind {
+            HolderKind::Pod => ApiHolderKind::Pod,
+            HolderKind::Claim => ApiHolderKind::Claim,
+        },
         namespace: (lease.namespace != *namespace).then(|| lease.namespace.to_string()),
         name: lease.name.to_string(),
         amount: A::write(lease.amount),
         token: i64::try_from(lease.token.0).unwrap_or(i64::MAX),
-        attempt: match lease.attempt {
-            Attempt::Number(number) => i64::from(number),
-            Attempt::TimedOut => LAST_ATTEMPT,
-        },
+        attempt: attempt_number(lease.attempt),
         granted_at: time(lease.granted_at),
+        linger_seconds: lease
+            .linger
+            .map(|linger| i32::try_from(linger.0 / 1000).unwrap_or(i32::MAX)),
         extra: api_extra(&lease.extra),
     };
     LedgerStatus {
@@ -312,12 +358,14 @@ mod tests {
     fn the_highest_number_and_the_last_attempt_survive_a_round_trip() {
         let lease = |attempt| Lease {
             uid: "u".into(),
+            kind: HolderKind::Claim,
             namespace: "ns".into(),
             name: "p".into(),
             amount: Amount::Slots(1),
             token: Token(0),
             attempt,
             granted_at: Micros(0),
+            linger: Some(crate::ledger::Span::seconds(63)),
             extra: None,
         };
         let status = PoolStatus {

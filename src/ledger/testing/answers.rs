@@ -5,7 +5,7 @@ use super::super::*;
 pub(super) fn is_write(effect: &Effect) -> bool {
     matches!(
         effect,
-        Effect::WriteStatus(_) | Effect::Patch(_) | Effect::WriteChild(_)
+        Effect::WriteStatus(_) | Effect::Patch(_) | Effect::WriteChild(_) | Effect::DeleteClaim(_)
     )
 }
 
@@ -68,6 +68,14 @@ pub(super) fn unanswered(effect: &Effect) -> Vec<Command> {
                 listed: None,
             }]
         }
+        Effect::DeleteClaim(deletion) => vec![Command::ClaimDeleted {
+            uid: deletion.uid.clone(),
+            outcome: PatchOutcome::Unknown,
+        }],
+        Effect::ReadHolderPod { uid, .. } => vec![Command::HolderPodRead {
+            uid: uid.clone(),
+            found: Found::Unknown,
+        }],
         Effect::ReadNode(node) => {
             vec![Command::NodeRead {
                 node: node.clone(),

@@ -193,6 +193,7 @@ fn what_is_beyond_the_bound_of_requests_waits_unseen_and_is_counted() {
     let mut ledger = Ledger::new(Options {
         process: "p".into(),
         events: false,
+        claims: ClaimTimes::default(),
     });
     let now = Now {
         tick: Tick(1),

@@ -241,12 +241,14 @@ mod tests {
     fn lease(name: &str, token: u64) -> Lease {
         Lease {
             uid: format!("uid-{name}").into(),
+            kind: HolderKind::Pod,
             namespace: "ns".into(),
             name: name.into(),
             amount: Amount::Slots(1),
             token: Token(token),
             attempt: Attempt::Number(0),
             granted_at: Micros(0),
+            linger: None,
             extra: None,
         }
     }

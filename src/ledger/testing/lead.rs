@@ -28,6 +28,7 @@ fn follower() -> Ledger {
     Ledger::new(Options {
         process: "p".into(),
         events: true,
+        claims: ClaimTimes::default(),
     })
 }
 
@@ -196,7 +197,7 @@ fn edited(server: &mut Server) -> (Ledger, PoolObject, RequestView) {
 }
 
 fn bumps(effects: &[Effect]) -> usize {
-    let bump = |effect: &&Effect| matches!(effect, Effect::Patch(patch) if matches!(patch.action, PodAction::Bump { .. }));
+    let bump = |effect: &&Effect| matches!(effect, Effect::Patch(patch) if matches!(patch.action, RequestAction::Bump { .. }));
     effects.iter().filter(bump).count()
 }
 

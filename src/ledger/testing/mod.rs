@@ -27,6 +27,9 @@ pub(crate) fn limit_spec(slots: u64) -> PoolSpec {
             settle: Span::seconds(10),
         },
         family: None,
+        decay: None,
+        lease: None,
+        lock_delay: Span(0),
     }
 }
 
@@ -60,6 +63,7 @@ pub(crate) fn pod(name: &str, slots: &str) -> RequestView {
             ignore_missing: false,
             timeout: None,
             fail_on_timeout: false,
+            deny_missing: false,
         }),
         text: Arc::new(RequestText {
             slots: Some(slots.into()),
@@ -78,6 +82,7 @@ pub(crate) fn pod(name: &str, slots: &str) -> RequestView {
         finalizer: false,
         node: None,
         progress: Progress::default(),
+        claim: None,
     }
 }
 

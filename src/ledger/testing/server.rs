@@ -217,14 +217,14 @@ impl Server {
     }
 
     /// JSON patch of a pod.
-    pub(crate) fn patch(&mut self, patch: &PodPatch) -> PatchOutcome {
+    pub(crate) fn patch(&mut self, patch: &RequestPatch) -> PatchOutcome {
         let Some(pod) = self.pods.get(&patch.uid).cloned() else {
             return PatchOutcome::Gone;
         };
         let mut next = pod.clone();
         let refused = || PatchOutcome::Refused("a test of the patch failed".to_owned());
         match &patch.action {
-            PodAction::Reveal(reveal) => {
+            RequestAction::Reveal(reveal) => {
                 let labels = reveal
                     .labels
                     .iter()
@@ -244,21 +244,37 @@ impl Server {
                 });
                 next.finalizer |= reveal.finalizers.is_some();
             }
-            PodAction::Bump { from, gate, to } => {
+            RequestAction::Bump { from, gate, to } => {
                 if pod.text.attempt != *from || pod.gates.ours != Some(*gate) {
                     return refused();
                 }
                 set_attempt(&mut next, *to);
             }
-            PodAction::StripFinalizer { .. } => next.finalizer = false,
-            PodAction::Label { .. } => next.managed = true,
-            PodAction::Fail { .. } => next.progress.phase = PodPhase::Terminal,
+            RequestAction::StripFinalizer { .. } => next.finalizer = false,
+            RequestAction::Label { .. } => next.managed = true,
+            RequestAction::Fail { .. } => next.progress.phase = PodPhase::Terminal,
+            RequestAction::Claim(action) => match patched_claim(pod, action) {
+                Some(patched) => next = patched,
+                None => return refused(),
+            },
         }
         let next = self.put_pod(next);
         if !next.finalizer && next.deleting && next.progress.phase == PodPhase::Terminal {
             self.delete_pod(&next.uid);
         }
         PatchOutcome::Applied(Box::new(next))
+    }
+
+    /// Deletion of a claim, on its preconditions.
+    pub(crate) fn delete_claim(&mut self, deletion: &ClaimDeletion) -> PatchOutcome {
+        let Some(claim) = self.pods.get(&deletion.uid) else {
+            return PatchOutcome::Gone;
+        };
+        if claim.version != deletion.version {
+            return PatchOutcome::Refused("conflict".to_owned());
+        }
+        self.delete_pod(&deletion.uid);
+        PatchOutcome::Gone
     }
 
     /// Creation, update and deletion of derived limits.
@@ -314,6 +330,64 @@ impl Server {
             }
         }
     }
+}
+
+/// What becomes of a claim, if the tests of the patch hold.
+fn patched_claim(mut claim: RequestView, action: &ClaimAction) -> Option<RequestView> {
+    let view = claim.claim.as_mut()?;
+    let waits =
+        |attempt: &Attempt| view.phase == ClaimPhase::Pending && claim.attempt == Some(*attempt);
+    match action {
+        ClaimAction::Grant {
+            attempt,
+            leases,
+            terms,
+            ..
+        } => {
+            if !waits(attempt) {
+                return None;
+            }
+            view.phase = ClaimPhase::Granted;
+            view.terms = Some(*terms);
+            claim.granted = Some(Granted {
+                attempt: *attempt,
+                leases: leases.clone().into(),
+            });
+            claim.gates.ours = None;
+            claim.deleting = false;
+        }
+        ClaimAction::Bump { from, to } => {
+            if !waits(from) {
+                return None;
+            }
+            claim.attempt = Some(*to);
+        }
+        ClaimAction::Refuse { from, phase, .. } => {
+            if !waits(from) {
+                return None;
+            }
+            view.phase = *phase;
+            claim.attempt = Some(Attempt::TimedOut);
+            claim.gates.ours = None;
+            claim.deleting = false;
+        }
+        ClaimAction::Revoke { seq, reason, .. } => {
+            if view.phase != ClaimPhase::Granted || view.seq != *seq {
+                return None;
+            }
+            view.phase = ClaimPhase::Revoked;
+            view.expired = matches!(reason, RevokeReason::Expired | RevokeReason::PodEnded);
+        }
+        ClaimAction::Finish { from, attempt } => {
+            if view.phase != *from || claim.attempt != Some(*attempt) || !view.release {
+                return None;
+            }
+            view.phase = ClaimPhase::Released;
+            claim.gates.ours = None;
+            claim.deleting = false;
+        }
+    }
+    Some(claim)
 }
 
 pub(crate) fn set_attempt(view: &mut RequestView, to: Attempt) {

@@ -106,6 +106,7 @@ impl World {
         let mut ledger = Ledger::new(Options {
             process,
             events: true,
+            claims: ClaimTimes::default(),
         });
         let now = self.now();
         let objects: Vec<PoolObject> = self.server.pools.values().cloned().collect();
@@ -132,13 +133,16 @@ impl World {
             ledger.handle(now, Command::RequestRelisted(Box::new(pod.clone())));
         }
         let present: BTreeSet<Uid> = self.server.pods.keys().cloned().collect();
-        ledger.handle(
-            now,
-            Command::RequestsRelisted {
-                scope: None,
-                present,
-            },
-        );
+        for kind in [HolderKind::Pod, HolderKind::Claim] {
+            ledger.handle(
+                now,
+                Command::RequestsRelisted {
+                    kind,
+                    scope: None,
+                    present: present.clone(),
+                },
+            );
+        }
         // Every controller of this world believes that it leads: rivals on purpose.
         let epoch = ledger.epoch_needed();
         ledger.handle(now, Command::Lead { epoch });
@@ -356,6 +360,23 @@ impl World {
                 vec![Command::RequestsListed {
                     ticket: *ticket,
                     listed: Some(listed),
+                }]
+            }
+            Effect::DeleteClaim(deletion) => {
+                let outcome = self.server.delete_claim(deletion);
+                vec![Command::ClaimDeleted {
+                    uid: deletion.uid.clone(),
+                    outcome,
+                }]
+            }
+            Effect::ReadHolderPod { uid, pod, .. } => {
+                let found = match self.server.pods.get(pod) {
+                    Some(pod) => Found::Present(pod.end()),
+                    None => Found::Absent,
+                };
+                vec![Command::HolderPodRead {
+                    uid: uid.clone(),
+                    found,
                 }]
             }
             Effect::ReadNode(node) => {
