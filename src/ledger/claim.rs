@@ -6,7 +6,7 @@
 //! own sight: a leader that starts anew counts anew, so it may be late and is never early. How leases are taken and
 //! told is the same as for pods (`grant`, `abort`); when they go is in `end` and `release`.
 //!
-//! Tested in `claim_tests.rs`, by stories in `tests/scenarios`, and by the simulation.
+//! Tested in `testing/claims.rs`, by stories in `tests/scenarios`, and by the simulation.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -482,7 +482,3 @@ impl Ledger {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "claim_tests.rs"]
-mod tests;
