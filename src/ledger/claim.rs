@@ -44,8 +44,6 @@ pub(super) struct ClaimWatch {
     lapses: Option<u64>,
     /// The last renewal, and when it was first seen.
     renewed: Option<(u64, Tick)>,
-    /// When it was first seen Granted.
-    granted_at: Option<Tick>,
     /// When its end was first seen.
     ended_at: Option<Tick>,
     /// Its deletion is under way.
@@ -231,7 +229,6 @@ impl Ledger {
         let Some(claim) = &request.view.claim else {
             return;
         };
-        request.claim.granted_at.get_or_insert(now);
         if request.claim.renewed.is_none_or(|(seq, _)| seq < claim.seq) {
             request.claim.renewed = Some((claim.seq, now));
         }
@@ -271,7 +268,7 @@ impl Ledger {
                 message: format!("pod {name}, which it lives as long as, has ended"),
             });
         }
-        let held = self.now.tick.since(request.claim.granted_at?);
+        let held = self.now.tick.since(request.held_since?);
         if let Some(most) = claim.hold_max
             && held >= most
         {
@@ -329,7 +326,7 @@ impl Ledger {
         let claim = request.view.claim.as_ref();
         let most = claim
             .and_then(|claim| claim.hold_max)
-            .zip(request.claim.granted_at)
+            .zip(request.held_since)
             .map(|(most, since)| since.after(most));
         let deadline = self.claim_deadline(request).map(|(at, _)| at);
         if let Some(at) = [most, deadline].into_iter().flatten().min() {
@@ -409,7 +406,12 @@ impl Ledger {
             return;
         };
         let idle = matches!(request.phase, Phase::Waiting | Phase::Held);
-        if !request.held.is_empty() || !idle {
+        let named = request.named.iter();
+        // A status write under way may still bring a lease of it.
+        let may_return = named
+            .filter_map(|key| self.pools.get(key))
+            .any(|pool| pool.may_write(uid));
+        if !request.held.is_empty() || !idle || may_return {
             return;
         }
         let kept = match claim.phase {
@@ -468,12 +470,12 @@ impl Ledger {
         request.is_some_and(|request| request.claim.deleting)
     }
 
-    /// How long a claim was held that is released now, for people.
+    /// How long a holder held that is released now, by our own sight of it, for people.
     pub(super) fn note_hold(&mut self, uid: &Uid) {
         let Some(request) = self.requests.get_mut(uid) else {
             return;
         };
-        let Some(since) = request.claim.granted_at.take() else {
+        let Some(since) = request.held_since.take() else {
             return;
         };
         let held = self.now.tick.since(since);

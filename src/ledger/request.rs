@@ -68,6 +68,8 @@ pub(super) struct Request {
     pub(super) settled_text: Option<Arc<RequestText>>,
     /// People were told that it has waited as long as it was willing to.
     pub(super) timeout_told: bool,
+    /// When it was first seen to hold.
+    pub(super) held_since: Option<Tick>,
     /// What was seen of a claim.
     pub(super) claim: ClaimWatch,
 }
@@ -225,6 +227,7 @@ impl Request {
             side_patch_after: Tick(0),
             settled_text: None,
             timeout_told: false,
+            held_since: None,
             claim: ClaimWatch::default(),
         }
     }
