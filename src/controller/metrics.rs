@@ -323,7 +323,11 @@ impl Inner {
             "Claims taken away from their holders: tries",
             self.claims_revoked.clone(),
         );
-        registry.register("grants", "Gates removed and claims granted", self.grants.clone());
+        registry.register(
+            "grants",
+            "Gates removed and claims granted",
+            self.grants.clone(),
+        );
         registry.register(
             "releases",
             "Leases released, by ground",
