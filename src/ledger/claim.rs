@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::book::Ledger;
 use super::bounds::{
     CLAIM_LAPSE_AFTER, CLAIM_LEASE_DEFAULT, CLAIM_POD_CHECK_EVERY, CLAIM_TIMEOUT_GRACE,
+    CLAIM_TIMEOUT_LOOK_EVERY,
 };
 use super::cause::Cause;
 use super::claim_view::{ClaimPhase, ClaimView, RevokeReason, Terms};
@@ -155,11 +156,14 @@ impl Ledger {
     pub(super) fn claim_timed_out(&self, request: &Request, timeout: Span) -> bool {
         let waited = self.claim_waited(request);
         let settling = request.plan().is_some()
-            || !request.claim.tried
-            || matches!(
-                self.cause_of(&request.view.uid),
-                Some(Cause::Unsettled | Cause::NotFenced(_) | Cause::ChildPending(_))
-            );
+            || match self.cause_of(&request.view.uid) {
+                None | Some(Cause::Unsettled | Cause::NotFenced(_) | Cause::ChildPending(_)) => {
+                    true
+                }
+                // There is room: whether it is kept for others only a walk over the queues can say.
+                Some(Cause::Reserved(_)) => !request.claim.tried,
+                Some(_) => false,
+            };
         let grace = if settling {
             CLAIM_TIMEOUT_GRACE
         } else {
@@ -175,7 +179,7 @@ impl Ledger {
         own.max(Span(stamped.0.saturating_sub(1000)))
     }
 
-    /// A walk over the queues has looked at whoever waited: those who would not wait are looked at again.
+    /// A walk over the queues has found that a claim cannot go.
     pub(super) fn note_tried(&mut self, uid: &Uid) {
         let now = self.now.tick;
         let Some(request) = self.requests.get_mut(uid) else {
@@ -194,9 +198,12 @@ impl Ledger {
             return;
         };
         let waited = self.claim_waited(request);
-        let full = Span(timeout.0.saturating_add(CLAIM_TIMEOUT_GRACE.0));
-        let next = if waited < timeout { timeout } else { full };
-        let left = Span(next.0.saturating_sub(waited.0).max(1));
+        // Within the moment more that it is given, what settles by itself is looked for again and again.
+        let left = if waited < timeout {
+            Span(timeout.0.saturating_sub(waited.0))
+        } else {
+            CLAIM_TIMEOUT_LOOK_EVERY
+        };
         self.timers
             .set(self.now.tick.after(left), Timer::Request(uid.clone()));
     }

@@ -143,6 +143,8 @@ pub(super) struct Abort {
     pub(super) from: Attempt,
     pub(super) to: Attempt,
     pub(super) why: Why,
+    /// What a claim is told that gets nothing.
+    pub(super) message: Arc<str>,
     pub(super) sending: Sending,
     /// A live read of the request is to show first that it is as we think.
     pub(super) unread: bool,

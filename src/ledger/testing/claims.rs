@@ -234,6 +234,31 @@ fn who_would_not_wait_is_tried_once() {
 }
 
 #[test]
+fn who_would_not_wait_is_told_so_behind_others_of_its_kind_and_on_a_new_limit() {
+    let mut world = World::new(1, 0, 1);
+    world.server.create_pool(limit("gpu"), limit_spec(2));
+    let no_patience = |name: &str| {
+        let mut view = claim(name, "gpu=1", 60);
+        if let Ask::Wants(wants) = &mut view.ask {
+            wants.timeout = Some(Span(0));
+        }
+        view
+    };
+    // The limit is yet to be fenced: whoever fits is granted all the same.
+    let one = create(&mut world, no_patience("one"));
+    let two = create(&mut world, no_patience("two"));
+    world.settle(1);
+    for uid in [&one, &two] {
+        assert_eq!(phase(&world, uid), Some(ClaimPhase::Granted));
+    }
+    let patient = create(&mut world, claim("patient", "gpu=1", 60));
+    let three = create(&mut world, no_patience("three"));
+    world.settle(1);
+    assert_eq!(phase(&world, &patient), Some(ClaimPhase::Pending));
+    assert_eq!(phase(&world, &three), Some(ClaimPhase::TimedOut));
+}
+
+#[test]
 fn patience_ends_when_it_ends() {
     let mut world = world(1);
     create(&mut world, claim("one", "gpu=1", 600));
