@@ -7,16 +7,15 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     fmt,
-    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context as TaskContext, Poll, Waker},
+    task::Waker,
     time::{Duration, Instant},
 };
 
-use super::{CallError, Closed, io, shared::lock};
+use super::{CallError, Cancelled, io, shared::lock};
 
 thread_local! {
     static CURRENT: RefCell<Option<Cancel>> = const { RefCell::new(None) };
@@ -57,6 +56,16 @@ struct Node {
     parent: Option<Cancel>,
     deadline: Option<Instant>,
     state: Mutex<State>,
+}
+
+impl Drop for Node {
+    /// One after another: a chain may be as deep as calls nest, and a stack is not.
+    fn drop(&mut self) {
+        let mut above = self.parent.take();
+        while let Some(Cancel { node }) = above {
+            above = Arc::into_inner(node).and_then(|mut node| node.parent.take());
+        }
+    }
 }
 
 #[derive(Default)]
@@ -117,6 +126,15 @@ impl Cancel {
     }
 
     /// Makes a child with a deadline of its own; the earlier of both counts.
+    ///
+    /// ```
+    /// use sluice::bridge::Cancel;
+    /// use std::time::Duration;
+    ///
+    /// let parent = Cancel::within(Duration::from_secs(1));
+    /// let child = parent.child_within(Duration::from_secs(60));
+    /// assert_eq!(child.deadline(), parent.deadline());
+    /// ```
     #[must_use]
     pub fn child_within(&self, duration: Duration) -> Cancel {
         Cancel::node(Some(self.clone()), Instant::now().checked_add(duration))
@@ -322,77 +340,5 @@ impl Drop for Listening {
             let waker = lock(&node.state).listeners.remove(&self.id);
             drop(waker);
         }
-    }
-}
-
-/// Ends at an instant, or says why nobody can tell when that is.
-pub(super) type Timer = Pin<Box<dyn Future<Output = Result<(), CallError>> + Send>>;
-
-/// Ends when a [`Cancel`] is cancelled or its deadline passes: see [`Cancel::cancelled`].
-///
-/// Ends with [`CallError::Closed`] where no I/O thread can be had to watch the deadline, since work
-/// that nobody can stop in time should not go on.
-#[must_use = "a future does nothing until it is awaited"]
-pub struct Cancelled {
-    cancel: Cancel,
-    listening: Option<(Waker, Listening)>,
-    timer: Option<(Instant, Timer)>,
-    make_timer: fn(Instant) -> Timer,
-}
-
-impl Cancelled {
-    fn new(cancel: &Cancel, make_timer: fn(Instant) -> Timer) -> Cancelled {
-        Cancelled {
-            cancel: cancel.clone(),
-            listening: None,
-            timer: None,
-            make_timer,
-        }
-    }
-}
-
-impl Future for Cancelled {
-    type Output = CallError;
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<CallError> {
-        let this = &mut *self;
-        // Listens before it looks, so that nothing comes between.
-        let known = this.listening.as_ref();
-        if !known.is_some_and(|(waker, _)| waker.will_wake(task.waker())) {
-            let listening = this.cancel.listen(task.waker());
-            this.listening = Some((task.waker().clone(), listening));
-        }
-        loop {
-            let deadline = this.cancel.next_deadline();
-            if let Err(error) = this.cancel.check() {
-                return Poll::Ready(error);
-            }
-            let Some(deadline) = deadline else {
-                this.timer = None;
-                return Poll::Pending;
-            };
-            if this.timer.as_ref().is_none_or(|(set, _)| *set != deadline) {
-                this.timer = Some((deadline, (this.make_timer)(deadline)));
-            }
-            let Some((_, timer)) = &mut this.timer else {
-                return Poll::Pending;
-            };
-            match timer.as_mut().poll(task) {
-                Poll::Pending => return Poll::Pending,
-                // The I/O thread that watched it has ended: the next one takes over.
-                Poll::Ready(Ok(()) | Err(CallError::Closed(Closed::Ended { .. }))) => {
-                    this.timer = None;
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(error),
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Cancelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cancelled")
-            .field("cancel", &self.cancel)
-            .finish_non_exhaustive()
     }
 }

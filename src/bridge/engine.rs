@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{
     CallError, Cancel, Closed, InContext,
-    cancel::Timer,
+    cancelled::Timer,
     portal::start_thread,
     shared::{Runner, lock, wait_on},
 };

@@ -15,7 +15,7 @@ use futures::FutureExt;
 
 use super::{
     CallError, Cancel, Closed, Context, Job, Portal, call_with,
-    cancel::Timer,
+    cancelled::Timer,
     engine::{Engine, drive, here, is_here},
     shared::{Runner, lock},
 };
@@ -65,7 +65,8 @@ pub fn io_thread() -> IoThread {
 /// An OS thread with a tokio runtime of its own, for futures and short jobs.
 ///
 /// Clones are handles to the same thread; when the last is dropped, it is closed. A job must not
-/// block: while it runs, nothing else does.
+/// block: while it runs, nothing else does. What a future spawns with tokio itself is neither bounded
+/// nor waited for by [`drain`](IoThread::drain); [`spawn`](IoThread::spawn) is.
 ///
 /// ```
 /// use sluice::bridge::{call, IoThread};
@@ -122,6 +123,9 @@ impl IoThread {
     }
 
     /// Runs a future there, and blocks until it has ended; part of the current call, if any.
+    ///
+    /// What has to be tidied up although that call was cancelled takes [`run_with`](IoThread::run_with)
+    /// and a [`Cancel`] of its own.
     ///
     /// # Errors
     /// [`CallError`]; on an I/O thread [`Closed::OwnThread`], and nothing is begun.

@@ -31,6 +31,7 @@
 
 mod call;
 mod cancel;
+mod cancelled;
 mod context;
 mod engine;
 mod error;
@@ -44,7 +45,8 @@ mod worker;
 mod tests;
 
 pub use call::{Asynchronous, Call, CallFuture, Closure, Work, call, call_with};
-pub use cancel::{Cancel, Cancelled, Shield};
+pub use cancel::{Cancel, Shield};
+pub use cancelled::Cancelled;
 pub use context::{Context, InContext};
 pub use engine::{IO_JOBS, IO_TIMERS};
 pub use error::{CallError, Closed};

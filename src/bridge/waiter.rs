@@ -233,6 +233,15 @@ impl Waiter {
     }
 
     /// Makes one that waits until this is cancelled, and then cancels the call.
+    ///
+    /// ```
+    /// use sluice::bridge::{call, io_thread, CallError, Cancel, Waiter};
+    ///
+    /// let quit = Cancel::new();
+    /// let waiter = Waiter::with(quit.clone());
+    /// let call = call(&io_thread(), async move { quit.cancel(); std::future::pending::<()>().await });
+    /// assert_eq!(waiter.wait(call), Err(CallError::Cancelled));
+    /// ```
     pub fn with(limit: Cancel) -> Waiter {
         Waiter {
             jobs: LocalJobs::new(),

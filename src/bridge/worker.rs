@@ -91,6 +91,16 @@ impl WorkerThread {
     }
 
     /// Refuses new jobs from now on; those that were taken still run.
+    ///
+    /// ```
+    /// use sluice::bridge::{call, WorkerThread};
+    ///
+    /// let worker = WorkerThread::start("disk")?;
+    /// let (before, after) = (call(&worker, || 1), { worker.close(); call(&worker, || 2) });
+    /// assert_eq!(before.result(), Ok(1));
+    /// assert!(after.result().is_err());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn close(&self) {
         lock(&self.queue.state).closed = true;
         self.queue.changed.notify_all();

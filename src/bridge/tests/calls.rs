@@ -142,7 +142,7 @@ fn waiting_on_the_io_thread_is_an_error_and_not_a_deadlock() {
             is_own_thread(call(&own, async {}).result()),
             is_own_thread(call(&own, || ()).result()),
             is_own_thread(other.run(async {})),
-            is_own_thread(call(&*blocking, || until_cancelled()).result()),
+            is_own_thread(call(&*blocking, until_cancelled).result()),
             is_own_thread(waited),
         ];
         (all, began.load(Ordering::Relaxed), own.drain(LONG))

@@ -232,6 +232,9 @@ fn children_hear_parents_and_the_earlier_deadline_counts() {
     assert_eq!(waiting.join().unwrap(), CallError::Cancelled);
     assert_eq!(longer.check(), Err(CallError::Cancelled));
     assert_eq!(Cancel::within(Duration::MAX).deadline(), None);
+    // Very deep ones are dropped without a stack as deep.
+    let deep = (0..1_000_000).fold(parent, |above, _| above.child());
+    assert_eq!(deep.check(), Err(CallError::Cancelled));
 }
 
 #[test]

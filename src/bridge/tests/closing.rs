@@ -91,7 +91,7 @@ fn dropping_a_thread_lets_it_run_out() {
     let (worker, io) = (worker(), io());
     let open = occupy(&worker);
     let (closure, (send, receive)) = (call(&worker, || 1), tokio::sync::oneshot::channel());
-    let future = call(&io, async { receive.await });
+    let future = call(&io, receive);
     drop((worker, io));
     drop(open);
     send.send(2).unwrap();
