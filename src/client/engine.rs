@@ -124,6 +124,8 @@ struct Inner {
 struct Named {
     task: u64,
     hold: Arc<Hold>,
+    /// What was asked for, where this client has asked.
+    plan: Option<Arc<Plan>>,
     news: Arc<watch::Sender<Option<News>>>,
 }
 
@@ -491,12 +493,14 @@ impl Counted {
     }
 
     /// Takes a name. An acquisition of this client that has it is told to leave it, and is waited for; the claim that
-    /// it held then comes with the name: its former holder is known not to believe.
+    /// it held then comes with the name: its former holder is known not to believe. Fails with what differs if that
+    /// one was of another request, and does nothing to it.
     pub(super) async fn register(
         &self,
         name: &str,
         hold: &Arc<Hold>,
-    ) -> (Registration, Option<String>) {
+        plan: Option<&Arc<Plan>>,
+    ) -> Result<(Registration, Option<String>), String> {
         let mut former = None;
         let mut changed = self.engine.changed.subscribe();
         loop {
@@ -508,6 +512,7 @@ impl Counted {
                         let named = Named {
                             task: self.task,
                             hold: Arc::clone(hold),
+                            plan: plan.cloned(),
                             news: Arc::new(news),
                         };
                         inner.names.insert(name.to_owned(), named);
@@ -517,9 +522,14 @@ impl Counted {
                             name: name.to_owned(),
                             news: seen,
                         };
-                        return (registration, former);
+                        return Ok((registration, former));
                     }
                     Some(named) => {
+                        if let (Some(plan), Some(other)) = (plan, &named.plan)
+                            && let Some(difference) = plan.difference(&other.spec, "")
+                        {
+                            return Err(difference);
+                        }
                         let uid = named.hold.uid();
                         let other = Arc::clone(&named.hold);
                         drop(inner);
