@@ -143,7 +143,10 @@ pub(super) async fn go_on(
     };
     let mut caller = Caller::new(&engine, &hold, Arc::clone(&plan), patience);
     // Nobody else has its name, and the watch does not show it before it was let go of.
-    let (registration, _) = counted.register(&hold.name(), &hold).await;
+    let registered = counted.register(&hold.name(), &hold, Some(&plan)).await;
+    let Ok((registration, _)) = registered else {
+        return hold.end(Ok(()));
+    };
     let store = engine.store().direct();
     let Some(claim) = store.and_then(|store| store.let_go(&id)) else {
         let gone = format!("{}: its claim was deleted while it waited", plan.shown);

@@ -71,9 +71,10 @@ mod slots;
 pub mod store;
 mod worker;
 
+pub use crate::bridge::Cancel;
+pub use crate::embedded::{Embedded, EmbeddedError, Limits};
 pub use acquire::Acquisition;
 pub use builder::{Client, ClientBuilder};
-pub use crate::bridge::Cancel;
 pub use cancel::Cancellation;
 pub use clock::{Clock, Stamp, SystemClock};
 #[cfg(feature = "client")]
@@ -94,5 +95,4 @@ pub use scope::Scope;
 pub use server_clock::ServerClock;
 pub use slots::{ClaimRef, Slots, Token};
 pub use store::Store;
-pub use crate::embedded::{Embedded, EmbeddedError, Limits};
 pub use worker::{Worker, WorkerUnknown};
