@@ -87,7 +87,7 @@ fn details(kind: Kind, object: DynamicObject, siblings: &[PoolObject]) -> Detail
     let spec = object.data["spec"].clone();
     let pool = pools::read(kind, object);
     let status = pool.status.read();
-    let conditions = status.into_iter().flat_map(|it| &it.conditions);
+    let conditions = status.into_iter().flat_map(|it| it.conditions.iter());
     let ours = |it: &&PoolObject| it.owner.as_ref().is_some_and(|owner| owner.uid == pool.uid);
     Details {
         row: rows::pool(&pool),

@@ -172,6 +172,10 @@ impl Engine {
     }
 
     pub(super) fn note_change(&self) {
+        // Who begins to listen after this looks at what has changed before.
+        if self.changed.receiver_count() == 0 {
+            return;
+        }
         self.changed
             .send_modify(|count| *count = count.wrapping_add(1));
     }
@@ -212,7 +216,10 @@ impl Engine {
     /// Waits by the thread's timer: the caller needs no runtime.
     pub(super) async fn pause(&self, time: Duration) {
         // A panic or the end of the thread ends the pause.
-        let _ = self.handle.spawn(tokio::time::sleep(time)).await;
+        let timer = self
+            .handle
+            .spawn(async move { tokio::time::sleep(time).await });
+        let _ = timer.await;
     }
 
     /// The name under which the server knows us; asked once.

@@ -187,7 +187,13 @@ impl Shared {
 
     /// Does something to the world, lets the ledger decide, and tells whoever has lost something.
     fn with<T>(&self, work: impl FnOnce(&mut World) -> T) -> T {
-        self.with_after(work, |_, done| done)
+        let settled = |world: &mut World| {
+            if world.is_put_off() {
+                world.settle();
+            }
+            work(world)
+        };
+        self.with_after(settled, |_, done| done)
     }
 
     /// The same, with a look at what the ledger has made of it.
@@ -196,15 +202,20 @@ impl Shared {
         work: impl FnOnce(&mut World) -> T,
         after: impl FnOnce(&mut World, T) -> U,
     ) -> U {
-        let mut inner = self.lock();
-        let now = self.now();
-        inner.world.advance(now);
+        let mut inner = self.enter();
         let done = work(&mut inner.world);
         inner.world.settle();
         let done = after(&mut inner.world, done);
-        let losses = self.leave(inner);
-        tell(losses);
+        tell(self.leave(inner));
         done
+    }
+
+    /// Locks; it is now.
+    fn enter(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.lock();
+        let now = self.now();
+        inner.world.advance(now);
+        inner
     }
 
     /// Wakes the thread if it would sleep too long, and unlocks.
@@ -499,8 +510,10 @@ impl Direct for Embedded {
     }
 
     fn give_back(&self, id: &DirectId) {
-        self.shared
-            .with(|world| world.write(&id.0, |row| row.spec.release = true));
+        let mut inner = self.shared.enter();
+        inner.world.write(&id.0, |row| row.spec.release = true);
+        inner.world.settle_soon();
+        tell(self.shared.leave(inner));
     }
 
     fn let_go(&self, id: &DirectId) -> Option<ClaimVersion> {
@@ -510,7 +523,7 @@ impl Direct for Embedded {
             let (read, over) = (row.read(), refused(row));
             if over {
                 // Nobody else will ever ask for it.
-                world.delete(&id.0);
+                world.discard(&id.0);
             }
             Some(read)
         })
@@ -543,7 +556,7 @@ impl Watch {
                 ready.push_back(Watched::Version(Box::new(row.read())));
                 if let Some(uid) = over {
                     // It was read, and holds nothing.
-                    world.delete(&uid);
+                    world.discard(&uid);
                 }
             }
         });

@@ -22,6 +22,8 @@ use crate::ledger::{
 const ENDED_KEPT: Span = Span::seconds(60);
 /// How often the claims of direct holders are renewed: a third of the shortest lease.
 const RENEW_EVERY: Span = Span::seconds(5);
+/// How long what is given back may wait for the next acquisition, to be written with it, while nobody waits for it.
+const PUT_OFF: Span = Span(5);
 
 /// Holders that have to be told how they lost what they held; after the world is unlocked.
 pub(super) type Losses = Vec<(Arc<dyn Holder>, Loss)>;
@@ -42,6 +44,10 @@ pub(super) struct World {
     renew_at: Tick,
     pub(super) sessions: Sessions,
     losses: Losses,
+    /// How many claims wait.
+    waits: usize,
+    /// The ledger has been told something that it has not acted on; until then at the latest.
+    put_off: Option<Tick>,
 }
 
 impl World {
@@ -67,6 +73,8 @@ impl World {
             renew_at: now.tick.after(RENEW_EVERY),
             sessions: Sessions::default(),
             losses: Vec::new(),
+            waits: 0,
+            put_off: None,
         }
     }
 
@@ -100,7 +108,7 @@ impl World {
     /// When something is to be done if nobody comes before.
     pub(super) fn deadline(&self) -> Option<Tick> {
         let renew = (self.kept > 0).then_some(self.renew_at);
-        [self.ledger.poll_deadline(), renew]
+        [self.ledger.poll_deadline(), renew, self.put_off]
             .into_iter()
             .flatten()
             .min()
@@ -200,6 +208,7 @@ impl World {
     pub(super) fn insert(&mut self, mut row: Row) {
         row.view.version = self.next_version();
         self.kept = self.kept.saturating_add(usize::from(row.holder.is_some()));
+        self.waits = self.waits.saturating_add(1);
         if row.holder.is_none() {
             self.index(&row);
         }
@@ -257,8 +266,19 @@ impl World {
             .handle(self.now, Command::RequestVanished(Box::new(row.view)));
     }
 
+    /// A claim that came to nothing is deleted, after whoever followed it has been shown that.
+    pub(super) fn discard(&mut self, uid: &Uid) {
+        if let Some(row) = self.rows.get_mut(uid) {
+            // No watch is told: what it was shown is the last word.
+            row.spec.session.clear();
+        }
+        self.delete(uid);
+    }
+
     fn remove(&mut self, uid: &Uid) -> Option<Row> {
         let row = self.rows.remove(uid)?;
+        let waited = row.phase() == ClaimPhase::Pending;
+        self.waits = self.waits.saturating_sub(usize::from(waited));
         self.kept = self.kept.saturating_sub(usize::from(row.holder.is_some()));
         if self.names.get(row.view.name.as_str()) == Some(uid) {
             self.names.remove(row.view.name.as_str());
@@ -269,8 +289,24 @@ impl World {
 
     // Effects.
 
+    /// Leaves what the ledger was told for a moment, if nobody waits for what it would do.
+    pub(super) fn settle_soon(&mut self) {
+        if self.waits == 0 {
+            let latest = self.now.tick.after(PUT_OFF);
+            self.put_off.get_or_insert(latest);
+        } else {
+            self.settle();
+        }
+    }
+
+    /// Whether something was left.
+    pub(super) fn is_put_off(&self) -> bool {
+        self.put_off.is_some()
+    }
+
     /// Carries out all that the ledger asks for.
     pub(super) fn settle(&mut self) {
+        self.put_off = None;
         while let Some(effect) = self.ledger.poll_effect() {
             self.carry_out(effect);
         }
@@ -364,7 +400,10 @@ impl World {
             (None, _) => PatchOutcome::Gone,
             (Some(row), RequestAction::Claim(action)) => {
                 let revokes = matches!(action, ClaimAction::Revoke { .. });
+                let waited = row.phase() == ClaimPhase::Pending;
                 if row.apply(action) {
+                    let ends = waited && row.phase() != ClaimPhase::Pending;
+                    self.waits = self.waits.saturating_sub(usize::from(ends));
                     row.view.version = version;
                     self.sessions.note(row);
                     if revokes && let Some(holder) = &row.holder {

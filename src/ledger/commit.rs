@@ -6,6 +6,7 @@
 //! status they are added to: whatever was planned from older news falls out and is planned anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::book::Ledger;
 use super::bounds::{
@@ -362,7 +363,7 @@ impl Ledger {
             waiting: base.waiting,
             in_use: base.in_use,
             observed_generation: base.observed_generation,
-            conditions: base.conditions.clone(),
+            conditions: Arc::clone(&base.conditions),
             ..next.clone()
         };
         if described != *base {

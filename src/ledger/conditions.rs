@@ -18,6 +18,33 @@ const OVER_COMMITTED: &str = "OverCommitted";
 const QUARANTINED: &str = "Quarantined";
 const UNGUARDED: &str = "Unguarded";
 
+/// A sentence: one of ours, or one that was read or made elsewhere.
+enum Said {
+    Ours(&'static str),
+    Read(Arc<str>),
+}
+
+impl Said {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Ours(text) => text,
+            Self::Read(text) => text,
+        }
+    }
+}
+
+impl From<&'static str> for Said {
+    fn from(text: &'static str) -> Self {
+        Self::Ours(text)
+    }
+}
+
+impl From<Arc<str>> for Said {
+    fn from(text: Arc<str>) -> Self {
+        Self::Read(text)
+    }
+}
+
 impl Ledger {
     /// Fills in everything of a status that is there for people.
     pub(super) fn describe(&self, key: &PoolKey, next: &mut PoolStatus) {
@@ -69,9 +96,15 @@ impl Ledger {
             message.into(),
         );
         let (held_back, reason, message) = match (pool.quarantine(), &pool.refusal) {
-            (Some(why @ Quarantine::SetAside(_)), _) => (true, "SetAside", why.message()),
-            (Some(why @ Quarantine::NotUnderstood(_)), _) => (true, "NotUnderstood", why.message()),
-            (None, Some(why)) if pool.refusals >= 2 => (true, "WritesRefused", Arc::clone(why)),
+            (Some(why @ Quarantine::SetAside(_)), _) => {
+                (true, "SetAside", Said::Read(why.message()))
+            }
+            (Some(why @ Quarantine::NotUnderstood(_)), _) => {
+                (true, "NotUnderstood", Said::Read(why.message()))
+            }
+            (None, Some(why)) if pool.refusals >= 2 => {
+                (true, "WritesRefused", Said::Read(Arc::clone(why)))
+            }
             (None, _) => (
                 false,
                 "Trusted",
@@ -106,14 +139,14 @@ impl Ledger {
         }
     }
 
-    fn readiness(&self, pool: &Pool, next: &PoolStatus) -> (bool, &'static str, Arc<str>) {
+    fn readiness(&self, pool: &Pool, next: &PoolStatus) -> (bool, &'static str, Said) {
         let quarantine = pool.quarantine();
         let spec = match (pool.spec(), quarantine) {
             (None, why) => {
                 let why = why.map(|why| why.message()).unwrap_or_default();
-                return (false, "SpecInvalid", why);
+                return (false, "SpecInvalid", Said::Read(why));
             }
-            (Some(_), Some(why)) => return (false, "Quarantined", why.message()),
+            (Some(_), Some(why)) => return (false, "Quarantined", Said::Read(why.message())),
             (Some(spec), None) => spec,
         };
         if pool.seen.as_ref().is_some_and(|seen| seen.deleting) {
@@ -137,7 +170,9 @@ impl Ledger {
                 "it never blocks, and counts nobody".into(),
             ),
             _ if !next.fenced => match (&pool.fence, &pool.refusal) {
-                (Fence::Adopting, Some(why)) => (false, "TooManyHolders", Arc::clone(why)),
+                (Fence::Adopting, Some(why)) => {
+                    (false, "TooManyHolders", Said::Read(Arc::clone(why)))
+                }
                 _ => (
                     false,
                     "Fencing",
@@ -164,9 +199,19 @@ impl Ledger {
         kind: &str,
         holds: bool,
         reason: &str,
-        message: Arc<str>,
+        message: Said,
     ) {
         let before = status.conditions.get(kind);
+        // Most writes change none of them.
+        let same = before.is_some_and(|before| {
+            before.holds == holds
+                && *before.reason == *reason
+                && *before.message == *message.as_str()
+                && before.generation == generation
+        });
+        if same {
+            return;
+        }
         let since = match before {
             Some(before) if before.holds == holds => before.since,
             _ => self.now.server,
@@ -174,10 +219,13 @@ impl Ledger {
         let condition = Condition {
             holds,
             reason: reason.into(),
-            message,
+            message: match message {
+                Said::Ours(text) => text.into(),
+                Said::Read(text) => text,
+            },
             generation,
             since,
         };
-        status.conditions.insert(kind.into(), condition);
+        Arc::make_mut(&mut status.conditions).insert(kind.into(), condition);
     }
 }

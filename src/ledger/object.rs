@@ -191,8 +191,8 @@ pub struct PoolStatus {
     pub open: bool,
     /// What is used of a limit with decay and not held, when this was written.
     pub level: Option<Level>,
-    /// For people.
-    pub conditions: BTreeMap<Arc<str>, Condition>,
+    /// For people; shared, for a status is copied more often than they change.
+    pub conditions: Arc<BTreeMap<Arc<str>, Condition>>,
     /// Fields we do not know.
     pub extra: Extra,
 }

@@ -27,4 +27,7 @@ mod purity;
 mod recovery;
 mod scenarios;
 mod sdk;
+#[macro_use]
+#[path = "../sdk_bodies/mod.rs"]
+mod sdk_bodies;
 mod support;

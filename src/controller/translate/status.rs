@@ -120,7 +120,7 @@ fn record<A: AmountWire>(status: LedgerStatus<A>, namespace: &Name) -> Result<Po
         fenced: status.fenced,
         open: status.open,
         level: None,
-        conditions: status.conditions.into_iter().map(condition).collect(),
+        conditions: Arc::new(status.conditions.into_iter().map(condition).collect()),
         extra: extra(status.extra),
     })
 }

@@ -14,4 +14,5 @@ mod features;
 mod ids;
 mod losing;
 mod refusals;
+mod shared;
 mod stage;
