@@ -13,7 +13,9 @@
 //! - [`api`]: the types that people write and read, their grammar and the server's rules;
 //! - [`ledger`]: the pure core that decides everything about slots;
 //! - `election`: who leads, as a pure decision with a thin task;
-//! - `client`: a connection to an API server that repeats nothing by itself;
+//! - `client`: the SDK, and a connection to an API server that repeats nothing by itself;
+//! - `blocking`: the SDK for code that blocks;
+//! - `embedded` (inside): the SDK's server in one process, on the ledger;
 //! - `bridge`: calls between threads, and between blocking and async code; knows none of the others;
 //! - `controller`: the shell that moves bytes between the two;
 //! - `cli`: the `sluice` command.

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::runtime::{EnterGuard, Handle};
+#[cfg(feature = "client")]
+use tokio::runtime::EnterGuard;
+use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, oneshot, watch};
 
 use super::clock::{Clock, Stamp};
@@ -74,6 +76,7 @@ impl Thread {
     }
 
     /// What is made inside belongs to this thread.
+    #[cfg(feature = "client")]
     pub(super) fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()
     }
