@@ -176,6 +176,17 @@ impl Stage {
                 assert!(!can(role, "bypass", what).await, "{role} bypass {what}");
             }
         }
+        for role in ["view", "edit", "admin"] {
+            assert!(can(role, "list", "slotclaims").await, "{role} lists claims");
+            for (verb, what) in [
+                ("create", "slotclaims"),
+                ("patch", "slotclaims"),
+                ("delete", "slotclaims"),
+                ("patch", "slotclaims/status"),
+            ] {
+                assert!(!can(role, verb, what).await, "{role} {verb} {what}");
+            }
+        }
         assert!(can("admin", "update", "concurrencylimits/scale").await);
     }
 
