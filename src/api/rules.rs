@@ -155,10 +155,17 @@ pub const CLAIM_STAYS: SchemaRule = SchemaRule {
     cel: "self.spec.slots == oldSelf.spec.slots && self.spec.locks == oldSelf.spec.locks \
           && self.spec.kind == oldSelf.spec.kind && self.spec.ifMissing == oldSelf.spec.ifMissing \
           && self.spec.holder == oldSelf.spec.holder && self.spec.user == oldSelf.spec.user \
-          && self.spec.?priority == oldSelf.spec.?priority && self.spec.?podRef == oldSelf.spec.?podRef \
-          && self.spec.?timeoutSeconds == oldSelf.spec.?timeoutSeconds \
-          && self.spec.?leaseDurationSeconds == oldSelf.spec.?leaseDurationSeconds \
-          && self.spec.?maxHoldSeconds == oldSelf.spec.?maxHoldSeconds",
+          && has(self.spec.priority) == has(oldSelf.spec.priority) \
+          && (!has(self.spec.priority) || self.spec.priority == oldSelf.spec.priority) \
+          && has(self.spec.timeoutSeconds) == has(oldSelf.spec.timeoutSeconds) \
+          && (!has(self.spec.timeoutSeconds) || self.spec.timeoutSeconds == oldSelf.spec.timeoutSeconds) \
+          && has(self.spec.leaseDurationSeconds) == has(oldSelf.spec.leaseDurationSeconds) \
+          && (!has(self.spec.leaseDurationSeconds) || self.spec.leaseDurationSeconds == oldSelf.spec.leaseDurationSeconds) \
+          && has(self.spec.maxHoldSeconds) == has(oldSelf.spec.maxHoldSeconds) \
+          && (!has(self.spec.maxHoldSeconds) || self.spec.maxHoldSeconds == oldSelf.spec.maxHoldSeconds) \
+          && has(self.spec.podRef) == has(oldSelf.spec.podRef) \
+          && (!has(self.spec.podRef) || (self.spec.podRef.name == oldSelf.spec.podRef.name \
+          && self.spec.podRef.uid == oldSelf.spec.podRef.uid))",
 };
 
 /// Claims: one that asks for nothing is a mistake.
@@ -201,9 +208,12 @@ pub const CLAIM_FINAL: SchemaRule = SchemaRule {
     cel: "!has(oldSelf.status) || (has(self.status) && (self.status == oldSelf.status \
           || oldSelf.status.phase == 'Pending' \
           || (oldSelf.status.phase == 'Granted' && self.status.phase in ['Revoked', 'Released'] \
-          && self.status.?grants == oldSelf.status.?grants \
-          && self.status.?leaseDurationSeconds == oldSelf.status.?leaseDurationSeconds \
-          && self.status.?lockDelaySeconds == oldSelf.status.?lockDelaySeconds)))",
+          && has(self.status.grants) == has(oldSelf.status.grants) \
+          && (!has(self.status.grants) || self.status.grants == oldSelf.status.grants) \
+          && has(self.status.leaseDurationSeconds) == has(oldSelf.status.leaseDurationSeconds) \
+          && (!has(self.status.leaseDurationSeconds) || self.status.leaseDurationSeconds == oldSelf.status.leaseDurationSeconds) \
+          && has(self.status.lockDelaySeconds) == has(oldSelf.status.lockDelaySeconds) \
+          && (!has(self.status.lockDelaySeconds) || self.status.lockDelaySeconds == oldSelf.status.lockDelaySeconds))))",
 };
 
 /// Claims: an aborted attempt stays so.
