@@ -148,24 +148,20 @@ pub const SELECTOR_GIVEN: SchemaRule = SchemaRule {
     cel: "self.spec.allowedNamespaces.from != 'Selector' || has(self.spec.allowedNamespaces.selector)",
 };
 
-/// Claims: what was asked for stays as it was, so that no grant is decided from what has changed meanwhile.
+/// Claims (an optional of a list or an object has no bound that the server's estimate knows: these are compared plainly):
+/// what was asked for stays as it was, so that no grant is decided from what has changed meanwhile.
 pub const CLAIM_STAYS: SchemaRule = SchemaRule {
     name: "claim-stays",
     message: "only spec.session, spec.renew and spec.release of a claim may change; create another claim instead",
     cel: "self.spec.slots == oldSelf.spec.slots && self.spec.locks == oldSelf.spec.locks \
           && self.spec.kind == oldSelf.spec.kind && self.spec.ifMissing == oldSelf.spec.ifMissing \
           && self.spec.holder == oldSelf.spec.holder && self.spec.user == oldSelf.spec.user \
-          && has(self.spec.priority) == has(oldSelf.spec.priority) \
-          && (!has(self.spec.priority) || self.spec.priority == oldSelf.spec.priority) \
-          && has(self.spec.timeoutSeconds) == has(oldSelf.spec.timeoutSeconds) \
-          && (!has(self.spec.timeoutSeconds) || self.spec.timeoutSeconds == oldSelf.spec.timeoutSeconds) \
-          && has(self.spec.leaseDurationSeconds) == has(oldSelf.spec.leaseDurationSeconds) \
-          && (!has(self.spec.leaseDurationSeconds) || self.spec.leaseDurationSeconds == oldSelf.spec.leaseDurationSeconds) \
-          && has(self.spec.maxHoldSeconds) == has(oldSelf.spec.maxHoldSeconds) \
-          && (!has(self.spec.maxHoldSeconds) || self.spec.maxHoldSeconds == oldSelf.spec.maxHoldSeconds) \
+          && self.spec.?priority == oldSelf.spec.?priority \
           && has(self.spec.podRef) == has(oldSelf.spec.podRef) \
-          && (!has(self.spec.podRef) || (self.spec.podRef.name == oldSelf.spec.podRef.name \
-          && self.spec.podRef.uid == oldSelf.spec.podRef.uid))",
+          && (!has(self.spec.podRef) || self.spec.podRef == oldSelf.spec.podRef) \
+          && self.spec.?timeoutSeconds == oldSelf.spec.?timeoutSeconds \
+          && self.spec.?leaseDurationSeconds == oldSelf.spec.?leaseDurationSeconds \
+          && self.spec.?maxHoldSeconds == oldSelf.spec.?maxHoldSeconds",
 };
 
 /// Claims: one that asks for nothing is a mistake.
@@ -190,7 +186,8 @@ pub const CLAIM_RENEWS_FORWARD: SchemaRule = SchemaRule {
               with it and not with a release; neither changes once the claim is released or in a final phase",
     cel: "(self.spec.renew == oldSelf.spec.renew && self.spec.session == oldSelf.spec.session) \
           || (self.spec.renew.seq > oldSelf.spec.renew.seq && self.spec.renew.seq <= oldSelf.spec.renew.seq + 1000 \
-          && !oldSelf.spec.release && (!self.spec.release || self.spec.session == oldSelf.spec.session) && (!has(oldSelf.status) || oldSelf.status.phase in ['Pending', 'Granted']))",
+          && !oldSelf.spec.release && (!self.spec.release || self.spec.session == oldSelf.spec.session) \
+          && (!has(oldSelf.status) || oldSelf.status.phase in ['Pending', 'Granted']))",
 };
 
 /// Claims: a release is never taken back.
@@ -208,12 +205,9 @@ pub const CLAIM_FINAL: SchemaRule = SchemaRule {
     cel: "!has(oldSelf.status) || (has(self.status) && (self.status == oldSelf.status \
           || oldSelf.status.phase == 'Pending' \
           || (oldSelf.status.phase == 'Granted' && self.status.phase in ['Revoked', 'Released'] \
-          && has(self.status.grants) == has(oldSelf.status.grants) \
-          && (!has(self.status.grants) || self.status.grants == oldSelf.status.grants) \
-          && has(self.status.leaseDurationSeconds) == has(oldSelf.status.leaseDurationSeconds) \
-          && (!has(self.status.leaseDurationSeconds) || self.status.leaseDurationSeconds == oldSelf.status.leaseDurationSeconds) \
-          && has(self.status.lockDelaySeconds) == has(oldSelf.status.lockDelaySeconds) \
-          && (!has(self.status.lockDelaySeconds) || self.status.lockDelaySeconds == oldSelf.status.lockDelaySeconds))))",
+          && self.status.grants == oldSelf.status.grants \
+          && self.status.?leaseDurationSeconds == oldSelf.status.?leaseDurationSeconds \
+          && self.status.?lockDelaySeconds == oldSelf.status.?lockDelaySeconds)))",
 };
 
 /// Claims: an aborted attempt stays so.

@@ -19,7 +19,9 @@ pub(super) async fn claims_come_and_go(space: &Space) {
         .create("second", json!({"slots": [{"limit": "cpu"}]}))
         .await;
     space.waiting("cpu", 1).await;
-    space.pod("third").ungated().slots("cpu").create().await;
+    // Who came in the same second is not told apart by time.
+    let third = space.pod("third").ungated().slots("cpu");
+    third.annotation(names::PRIORITY, "-1").create().await;
     space.waiting("cpu", 2).await;
     claims
         .patch("first", "/spec/renew", json!({"seq": 1}))

@@ -14,7 +14,7 @@ async fn a_claim_is_pending_from_its_creation_on() {
     let claims = api(&client, &namespace, Kind::Claim);
     let spec = json!({"slots": [{"limit": "gpu"}], "locks": [{"lock": "deploy"}]});
     let made = create(&claims, Kind::Claim, "c", &spec).await.unwrap();
-    let pending = json!({"phase": "Pending", "attempt": 0});
+    let pending = json!({"phase": "Pending", "attempt": 0, "grants": []});
     assert_eq!(made.data["status"], pending, "the answer to the creation");
     let read = claims.get("c").await.unwrap();
     assert_eq!(read.data["status"], pending);
@@ -79,7 +79,7 @@ async fn nobody_creates_a_grant() {
     let made = claims.create(&Default::default(), &forged).await.unwrap();
     assert_eq!(
         made.data["status"],
-        json!({"phase": "Pending", "attempt": 0})
+        json!({"phase": "Pending", "attempt": 0, "grants": []})
     );
 }
 

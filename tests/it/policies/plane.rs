@@ -45,7 +45,7 @@ async fn start() -> ControlPlane {
 /// Gives `dev` and `eve` every verb but `bypass` on everything, and `operator` that one too.
 pub(super) async fn people(admin: &Client) {
     let everything = json!([{"apiGroups": ["*"], "resources": ["*"],
-        "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]}]);
+        "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]}]);
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
         "metadata": {"name": "everything-but-bypass"}, "rules": everything});
     create(admin, "", &role).await.unwrap();
