@@ -238,6 +238,11 @@ impl Stage {
                     self.team
                 ),
             ),
+            ("GET", format!("{limits}/slotclaims?limit=1")),
+            (
+                "PATCH",
+                format!("{limits}/namespaces/{}/slotclaims/none/status", self.team),
+            ),
         ] {
             assert_eq!(lane(method, &path).await, ours, "{method} {path}");
         }

@@ -153,10 +153,14 @@ async fn the_role_of_claimers_is_enough() {
         "locks",
     ] {
         let base = format!("/apis/sluice.dev/v1alpha1/namespaces/{}", world.namespace);
-        let request = http::Request::get(format!("{base}/{reading}"));
-        let request = request.body(Vec::new()).unwrap();
-        let answer = worker.request_text(request).await;
-        answer.unwrap_or_else(|error| panic!("{reading}: {error}"));
+        // A server that has just been given our kinds is not ready to list them at once.
+        eventually(&format!("{reading} to be read"), async || {
+            let request = http::Request::get(format!("{base}/{reading}"));
+            let request = request.body(Vec::new()).unwrap();
+            let answer = worker.request_text(request).await;
+            answer.map_err(|error| error.to_string())
+        })
+        .await;
     }
     for edit in [renewal(1), release()] {
         refusal(
@@ -195,24 +199,24 @@ async fn whoever_tidies_up_gets_past() {
         "name": "owner", "uid": owner.uid().unwrap(), "blockOwnerDeletion": false}]);
     world.create(&world.dev(), &owned).await.unwrap();
     world.claims("left").await;
-    let left = async || -> Vec<String> {
+    let left = async || -> Result<Vec<String>, String> {
         let request = http::Request::get(path(&world.namespace, "").trim_end_matches('/'));
         let list: Value = world
             .plane
             .client()
             .request(request.body(Vec::new()).unwrap())
             .await
-            .unwrap();
+            .map_err(|error| error.to_string())?;
         let names = list["items"].as_array().unwrap().iter();
-        names
+        Ok(names
             .map(|it| it["metadata"]["name"].as_str().unwrap().to_owned())
-            .collect()
+            .collect())
     };
     let maps: Api<ConfigMap> = Api::namespaced(admin.clone(), &world.namespace);
     maps.delete("owner", &DeleteParams::background())
         .await
         .unwrap();
-    eventually("the garbage collector", async || match left().await {
+    eventually("the garbage collector", async || match left().await? {
         names if names == ["left"] => Ok(()),
         names => Err(format!("{names:?}")),
     })
