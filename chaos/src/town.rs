@@ -61,7 +61,7 @@ impl Town {
 
     /// Installs the checked-in CRDs and creates everything but the pods of users.
     pub(crate) async fn found(&self) -> Result<()> {
-        for file in ["concurrencylimits.yaml", "locks.yaml"] {
+        for file in ["concurrencylimits.yaml", "locks.yaml", "slotclaims.yaml"] {
             self.install(file).await?;
         }
         let served = "the server to serve our kinds";
