@@ -181,7 +181,12 @@ impl Ledger {
         let request = self.requests.get(uid).map(|it| &it.held);
         let held = request.or_else(|| Some(&self.strangers.get(uid)?.pools));
         let is_take = |key: &&PoolKey| self.is_take(uid, key);
-        let takes: Vec<PoolKey> = held.into_iter().flatten().filter(is_take).cloned().collect();
+        let takes: Vec<PoolKey> = held
+            .into_iter()
+            .flatten()
+            .filter(is_take)
+            .cloned()
+            .collect();
         for key in takes {
             let drains = self.drains(uid, &key);
             if let Some(pool) = self.pools.get_mut(&key) {
