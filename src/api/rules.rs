@@ -148,14 +148,17 @@ pub const SELECTOR_GIVEN: SchemaRule = SchemaRule {
     cel: "self.spec.allowedNamespaces.from != 'Selector' || has(self.spec.allowedNamespaces.selector)",
 };
 
-/// Claims: what was asked for stays as it was, so that no grant is decided from what has changed meanwhile.
+/// Claims (an optional of a list or an object has no bound that the server's estimate knows: these are compared plainly):
+/// what was asked for stays as it was, so that no grant is decided from what has changed meanwhile.
 pub const CLAIM_STAYS: SchemaRule = SchemaRule {
     name: "claim-stays",
     message: "only spec.session, spec.renew and spec.release of a claim may change; create another claim instead",
     cel: "self.spec.slots == oldSelf.spec.slots && self.spec.locks == oldSelf.spec.locks \
           && self.spec.kind == oldSelf.spec.kind && self.spec.ifMissing == oldSelf.spec.ifMissing \
           && self.spec.holder == oldSelf.spec.holder && self.spec.user == oldSelf.spec.user \
-          && self.spec.?priority == oldSelf.spec.?priority && self.spec.?podRef == oldSelf.spec.?podRef \
+          && self.spec.?priority == oldSelf.spec.?priority \
+          && has(self.spec.podRef) == has(oldSelf.spec.podRef) \
+          && (!has(self.spec.podRef) || self.spec.podRef == oldSelf.spec.podRef) \
           && self.spec.?timeoutSeconds == oldSelf.spec.?timeoutSeconds \
           && self.spec.?leaseDurationSeconds == oldSelf.spec.?leaseDurationSeconds \
           && self.spec.?maxHoldSeconds == oldSelf.spec.?maxHoldSeconds",
@@ -201,7 +204,7 @@ pub const CLAIM_FINAL: SchemaRule = SchemaRule {
     cel: "!has(oldSelf.status) || (has(self.status) && (self.status == oldSelf.status \
           || oldSelf.status.phase == 'Pending' \
           || (oldSelf.status.phase == 'Granted' && self.status.phase in ['Revoked', 'Released'] \
-          && self.status.?grants == oldSelf.status.?grants \
+          && self.status.grants == oldSelf.status.grants \
           && self.status.?leaseDurationSeconds == oldSelf.status.?leaseDurationSeconds \
           && self.status.?lockDelaySeconds == oldSelf.status.?lockDelaySeconds)))",
 };
