@@ -92,17 +92,21 @@ impl Ledger {
             PoolKind::Limit => {
                 let capacity = pool.spec().map_or(0, |spec| spec.capacity);
                 let held = pool.status().map_or(0, |status| status.units());
-                match pool.decay() {
-                    Some(decay) => {
+                match (pool.decay(), cause) {
+                    (None, _) => text.push_str(&format!("; {held} of {capacity} slots are held")),
+                    (Some(decay), cause) => {
                         let used = held.saturating_add(pool.used_up(self.now.tick));
-                        let asked = self.asked_of(request, key);
-                        text = format!(
-                            "waiting: {key} has no room for {asked} more: {used} of {capacity} used, {} come back {}",
-                            decay.slots,
-                            every(decay.period)
-                        );
+                        if matches!(cause, Cause::NoRoom(_)) {
+                            let asked = self.asked_of(request, key);
+                            text.push_str(&format!(" for {asked} more: "));
+                        } else {
+                            text.push_str("; ");
+                        }
+                        let (slots, every) = (decay.slots, every(decay.period));
+                        text.push_str(&format!(
+                            "{used} of {capacity} used, {slots} come back {every}"
+                        ));
                     }
-                    None => text.push_str(&format!("; {held} of {capacity} slots are held")),
                 }
             }
             PoolKind::Lock => text.push_str(&format!("; it is held by {}", pool.entries.len())),
