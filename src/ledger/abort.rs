@@ -211,7 +211,7 @@ impl Ledger {
             if self
                 .pools
                 .get_mut(&key)
-                .is_some_and(|pool| pool.remove(uid))
+                .is_some_and(|pool| pool.remove(uid, false))
             {
                 self.stats.releases_void = self.stats.releases_void.saturating_add(1);
                 self.touch(&key);

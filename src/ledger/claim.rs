@@ -90,7 +90,9 @@ impl Ledger {
         }
         let denial = self.denial(request);
         let key = match &denial {
-            Some(Cause::NotFound(key) | Cause::ExceedsLimit(key)) => Some(key.clone()),
+            Some(Cause::NotFound(key) | Cause::ExceedsLimit(key) | Cause::NoDecay(key)) => {
+                Some(key.clone())
+            }
             _ => None,
         };
         let unwitnessed = key.filter(|key| !request.claim.witnessed.contains(key));
@@ -123,11 +125,16 @@ impl Ledger {
             Ask::Bad(why) => return Some(Cause::BadAnnotation(Arc::clone(why))),
             Ask::Wants(wants) => wants,
         };
+        let shape = request.place.shape().and_then(|id| self.queues.line(id));
+        let shape = shape.map(|line| Arc::clone(&line.shape));
+        // Whatever it says of limits that are missing: no time would help.
+        if let Some(cause) = shape.as_ref().and_then(|shape| self.without_decay(shape)) {
+            return Some(cause);
+        }
         if !wants.deny_missing {
             return None;
         }
-        let shape = request.place.shape().and_then(|id| self.queues.line(id));
-        let Some(shape) = shape.map(|line| Arc::clone(&line.shape)) else {
+        let Some(shape) = shape else {
             // A family without a worker, or one whose worker no key can contain.
             return match &request.place {
                 super::request::Place::Stuck(cause @ Cause::WorkerUnknown(..)) => {
@@ -236,6 +243,10 @@ impl Ledger {
         let Some(claim) = &request.view.claim else {
             return;
         };
+        if Self::is_rate_claim(request) {
+            self.finish_claim(uid);
+            return;
+        }
         if request.claim.renewed.is_none_or(|(seq, _)| seq < claim.seq) {
             request.claim.renewed = Some((claim.seq, now));
         }
@@ -421,7 +432,10 @@ impl Ledger {
         if !request.held.is_empty() || !idle || may_return {
             return;
         }
+        let rate = Self::is_rate_claim(request);
         let kept = match claim.phase {
+            // There is nothing to give back: it stays to be read.
+            ClaimPhase::Granted if !claim.release && rate => times.ended,
             ClaimPhase::Pending | ClaimPhase::Granted if !claim.release => return,
             ClaimPhase::Pending | ClaimPhase::Granted if times.released == Span(0) => Span(0),
             ClaimPhase::Pending | ClaimPhase::Granted => {

@@ -61,6 +61,7 @@ impl Ledger {
             self.note_grant(uid);
         }
         self.note_late_edit(uid);
+        self.settle_takes(uid);
         let is_claim = self
             .requests
             .get(uid)

@@ -125,7 +125,9 @@ impl Pod {
 
     /// It asks for slots or locks.
     pub fn asks(&self) -> bool {
-        self.annotations.contains_key(names::SLOTS) || self.annotations.contains_key(names::LOCKS)
+        names::ASKING_ANNOTATIONS
+            .iter()
+            .any(|name| self.annotations.contains_key(*name))
     }
 
     /// With the request it carries.

@@ -50,7 +50,7 @@ pub(in crate::cli) fn read(
     Ok(PodRead {
         phase: phase(object, &view),
         asks_above: priority_max.is_none() && asked.is_some_and(|asked| asked > view.priority),
-        asks: [names::SLOTS, names::LOCKS]
+        asks: names::ASKING_ANNOTATIONS
             .iter()
             .any(|name| annotations.contains_key(*name)),
         view,

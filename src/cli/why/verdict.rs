@@ -19,7 +19,7 @@ pub(super) fn judge(pod: &PodRead, snapshot: &Snapshot) -> Verdict {
         return (
             "NotOurs",
             "AsksForNothing",
-            "it has neither annotation sluice.dev/slots nor sluice.dev/locks: Sluice lets it be"
+            "it has none of the annotations sluice.dev/slots, locks and rate-limits: Sluice lets it be"
                 .to_owned(),
         );
     }

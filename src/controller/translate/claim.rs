@@ -205,6 +205,7 @@ fn granted(status: &SlotClaimStatus) -> Option<Granted> {
         let amount = match mention.amount {
             crate::api::Amount::Slots(slots) if grant.rate => Amount::Rate(slots),
             crate::api::Amount::Slots(slots) => Amount::Slots(slots),
+            crate::api::Amount::Rate(slots) => Amount::Rate(slots),
             crate::api::Amount::Shared => Amount::Shared,
             crate::api::Amount::Exclusive => Amount::Exclusive,
         };
@@ -236,19 +237,24 @@ pub(super) fn claim_operations(action: &ClaimAction) -> Vec<PatchOperation> {
             at,
         } => {
             let mut operations = still_pending(*attempt);
-            let ends = at.after(terms.lease);
-            operations.push(add(
-                "/status",
-                json!({
-                    "phase": "Granted",
-                    "attempt": attempt_number(*attempt),
-                    "grants": leases.iter().map(grant).collect::<Vec<_>>(),
-                    "leaseDurationSeconds": whole_seconds(terms.lease),
-                    "lockDelaySeconds": whole_seconds(terms.lock_delay),
-                    "grantedAt": time(*at),
-                    "expiresAt": time(ends),
-                }),
-            ));
+            let mut status = json!({
+                "phase": "Granted",
+                "attempt": attempt_number(*attempt),
+                "grants": leases.iter().map(grant).collect::<Vec<_>>(),
+                "grantedAt": time(*at),
+            });
+            let takes = |lease: &GrantedLease| matches!(lease.amount, Amount::Rate(_));
+            let is_rate = !leases.is_empty() && leases.iter().all(takes);
+            // What was taken for a rate is never lost: nothing is renewed, nothing expires.
+            if let Some(fields) = status.as_object_mut().filter(|_| !is_rate) {
+                let lease = whole_seconds(terms.lease);
+                fields.insert("leaseDurationSeconds".to_owned(), json!(lease));
+                let lock_delay = whole_seconds(terms.lock_delay);
+                fields.insert("lockDelaySeconds".to_owned(), json!(lock_delay));
+                let ends = time(at.after(terms.lease));
+                fields.insert("expiresAt".to_owned(), json!(ends));
+            }
+            operations.push(add("/status", status));
             operations
         }
         ClaimAction::Bump { from, to } => {

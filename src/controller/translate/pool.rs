@@ -127,8 +127,13 @@ fn decay(decay: ApiDecay) -> Result<Decay, String> {
     let slots =
         u32::try_from(decay.slots).map_err(|_| negative("spec.decay.slots", decay.slots))?;
     let period = seconds("spec.decay.perSeconds", decay.per_seconds)?;
-    if slots == 0 || period == Span(0) {
-        return Err("spec.decay: slots and perSeconds must be at least 1".to_owned());
+    let slots_max = u32::try_from(api::MAX_SLOTS).unwrap_or(u32::MAX);
+    let period_max = seconds("spec.decay.perSeconds", api::MAX_SECONDS)?;
+    if slots == 0 || period == Span(0) || slots > slots_max || period > period_max {
+        return Err(format!(
+            "spec.decay: slots must be 1 to {slots_max}, perSeconds 1 to {}",
+            api::MAX_SECONDS
+        ));
     }
     Ok(Decay { slots, period })
 }

@@ -11,9 +11,9 @@ mod claims;
 mod lead;
 mod people;
 mod random;
-mod server;
+pub(crate) mod server;
 mod story;
-mod world;
+pub(crate) mod world;
 
 /// A limit's spec with so many slots and the API's defaults.
 pub(crate) fn limit_spec(slots: u64) -> PoolSpec {

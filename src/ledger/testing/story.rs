@@ -96,6 +96,13 @@ impl Teller {
         for option in &words[2..] {
             match option.split_once('=').unwrap_or((option, "")) {
                 ("strict", _) => spec.order = Order::Strict,
+                ("decay", rate) => {
+                    let (slots, seconds) = rate.split_once('/').unwrap();
+                    spec.decay = Some(Decay {
+                        slots: slots.parse().unwrap(),
+                        period: Span::seconds(seconds.parse().unwrap()),
+                    });
+                }
                 ("confirmed", _) => spec.release = ReleasePolicy::Confirmed,
                 ("disabled", _) => spec.mode = Mode::Disabled,
                 ("family", label) => {
@@ -113,7 +120,8 @@ impl Teller {
     }
 
     fn pod(&mut self, words: &[&str]) {
-        let mut view = pod(words[0], words[1]);
+        let slots = if words[1] == "-" { "" } else { words[1] };
+        let mut view = pod(words[0], slots);
         // One pod a second: the story has an order.
         self.world.server.clock.0 += 1_000_000;
         view.arrival = self.world.server.clock;
@@ -135,6 +143,20 @@ impl Teller {
                         amount,
                     });
                     wants.mentions = mentions.into();
+                }
+                "rate" => {
+                    let (name, slots) = value.split_once('*').unwrap_or((value, "1"));
+                    let mut mentions = wants.mentions.to_vec();
+                    mentions.push(Mention {
+                        pool: limit(name),
+                        amount: Amount::Rate(slots.parse().unwrap()),
+                    });
+                    wants.mentions = mentions.into();
+                    let text = RequestText {
+                        rates: Some(value.into()),
+                        ..(*view.text).clone()
+                    };
+                    view.text = Arc::new(text);
                 }
                 "priority" => view.priority = value.parse().unwrap(),
                 "worker" => view.labels = Arc::new([("worker".into(), value.into())].into()),
@@ -276,6 +298,10 @@ impl Teller {
             if was != is {
                 parts.push(format!("{word}: {is}"));
             }
+        }
+        if old.level != new.level {
+            let slots = new.level.map_or(0, Level::slots);
+            parts.push(format!("used up: {slots}"));
         }
         parts.push(format!("{} in use, {} waiting", new.in_use, new.waiting));
         format!("writes {key}: {}", parts.join("; "))

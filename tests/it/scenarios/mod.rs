@@ -18,6 +18,7 @@ mod order;
 mod past_admission;
 mod proof;
 mod random;
+mod rates;
 mod slots;
 mod timeouts;
 mod visible;
