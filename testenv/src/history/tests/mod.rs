@@ -1,6 +1,8 @@
 //! Right histories that must pass, and wrong ones, at least one for each invariant, that must be caught under its
 //! number.
 
+mod claim_ends;
+mod claims;
 mod disabled;
 mod ends;
 mod releases;
