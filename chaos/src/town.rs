@@ -13,7 +13,7 @@ use kube::api::{
 };
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
-use sluice::api::{ConcurrencyLimit, Lock, names};
+use sluice::api::{ConcurrencyLimit, Lock, SlotClaim, names};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Result};
@@ -59,15 +59,21 @@ impl Town {
         Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
 
+    pub(crate) fn claims(&self) -> Api<DynamicObject> {
+        let resource = ApiResource::erase::<SlotClaim>(&());
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+    }
+
     /// Installs the checked-in CRDs and creates everything but the pods of users.
     pub(crate) async fn found(&self) -> Result<()> {
-        for file in ["concurrencylimits.yaml", "locks.yaml"] {
+        for file in ["concurrencylimits.yaml", "locks.yaml", "slotclaims.yaml"] {
             self.install(file).await?;
         }
         let served = "the server to serve our kinds";
         let one = ListParams::default().limit(1);
         insist(served, async || self.limits().list(&one).await.map(drop)).await?;
         insist(served, async || self.locks().list(&one).await.map(drop)).await?;
+        insist(served, async || self.claims().list(&one).await.map(drop)).await?;
         for (name, spec) in limits() {
             self.create_limit(name, spec).await?;
         }
@@ -187,6 +193,9 @@ impl Town {
                 else {
                     continue;
                 };
+                if lease["kind"] == "Claim" {
+                    continue;
+                }
                 let found = self.pods().get_opt(name).await?;
                 if found.is_none_or(|pod| pod.metadata.uid.as_deref() != Some(uid)) {
                     gone.push(uid.to_owned());

@@ -17,6 +17,7 @@ use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::Result;
+use crate::store::Era;
 use crate::town::{self, COMES_AND_GOES, FAMILY, LIMITS, LOCKS, POISON, PROOF, SLOTS_MAX, Town};
 
 /// How many pods there are that have not ended, if the server takes them fast enough.
@@ -51,7 +52,7 @@ impl Users {
     }
 
     /// Goes on until dropped; keeps still while `world` is locked.
-    pub(crate) async fn live(mut self, world: &RwLock<()>) -> Result<()> {
+    pub(crate) async fn live(mut self, world: &RwLock<Era>) -> Result<()> {
         let mut looked = Instant::now();
         loop {
             {
