@@ -278,8 +278,8 @@ impl Program<'_> {
                 let still = self.world.read().await;
                 if still.number == held.era {
                     let claims = self.town.claims();
-                    let deletion = claims.delete(&held.name, &DeleteParams::default());
-                    let _ = timeout(PATIENCE, deletion).await;
+                    let how = DeleteParams::default();
+                    let _ = timeout(PATIENCE, claims.delete(&held.name, &how)).await;
                 }
                 drop(still);
                 // Nobody tells it.
@@ -295,7 +295,10 @@ impl Program<'_> {
             return None;
         }
         let claims = self.town.claims();
-        Some(self.answer(held, timeout(PATIENCE, claims.get(&held.name)).await.ok()))
+        Some(answer(
+            held,
+            timeout(PATIENCE, claims.get(&held.name)).await.ok(),
+        ))
     }
 
     /// Renews with a number of its own; an answer that says Granted moves the deadline. `None` after a restore.
@@ -346,18 +349,7 @@ impl Program<'_> {
         let patch: Patch<()> = Patch::Json(patch);
         let parameters = PatchParams::default();
         let patching = claims.patch(&held.name, &parameters, &patch);
-        self.answer(held, timeout(PATIENCE, patching).await.ok())
-    }
-
-    fn answer(&self, held: &Held, answer: Option<kube::Result<DynamicObject>>) -> Answer {
-        match answer {
-            Some(Ok(claim)) if claim.uid().as_deref() == Some(&held.uid) => {
-                Answer::Is(Box::new(claim))
-            }
-            Some(Ok(_)) => Answer::Gone,
-            Some(Err(kube::Error::Api(status))) if status.code == 404 => Answer::Gone,
-            _ => Answer::Nothing,
-        }
+        answer(held, timeout(PATIENCE, patching).await.ok())
     }
 
     /// Writes down what was believed; of what was restored away, only until then.
@@ -376,6 +368,15 @@ impl Program<'_> {
         if let Ok(mut beliefs) = self.beliefs.lock() {
             beliefs.push((held.era, belief));
         }
+    }
+}
+
+fn answer(held: &Held, answer: Option<kube::Result<DynamicObject>>) -> Answer {
+    match answer {
+        Some(Ok(claim)) if claim.uid().as_deref() == Some(&held.uid) => Answer::Is(Box::new(claim)),
+        Some(Ok(_)) => Answer::Gone,
+        Some(Err(kube::Error::Api(status))) if status.code == 404 => Answer::Gone,
+        _ => Answer::Nothing,
     }
 }
 
