@@ -20,7 +20,7 @@ use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::store::Era;
-use crate::town::{COMES_AND_GOES, FAMILY, LOCKS, PROOF, Town};
+use crate::town::{COMES_AND_GOES, FAMILY, LOCKS, PROOF, TOOL, Town};
 
 /// How many programs there are.
 const PROGRAMS: usize = 30;
@@ -175,17 +175,18 @@ impl Program<'_> {
         let dice = &mut self.dice;
         let mut slots = Vec::new();
         for _ in 0..dice.usize(1..3) {
-            slots.push(match dice.u32(..12) {
+            slots.push(match dice.u32(..24) {
                 0..3 => json!({"limit": "gpu", "slots": dice.u32(1..3)}),
                 3..6 => json!({"limit": "db", "slots": dice.u32(1..3)}),
                 6..8 => json!({"limit": "net"}),
                 8 | 9 => json!({"limit": COMES_AND_GOES}),
                 10 => json!({"limit": FAMILY, "worker": format!("w{}", dice.u32(..3))}),
-                _ => json!({"limit": PROOF}),
+                11 => json!({"limit": PROOF}),
+                _ => json!({"limit": TOOL, "slots": dice.u32(1..3)}),
             });
         }
         let mut locks = Vec::new();
-        if dice.u32(..4) == 0 {
+        if dice.u32(..6) == 0 {
             let lock = LOCKS.get(dice.usize(..LOCKS.len())).copied();
             let mode = if dice.u32(..3) == 0 {
                 "Exclusive"

@@ -26,8 +26,10 @@ pub(crate) const COMES_AND_GOES: &str = "come";
 pub(crate) const FAMILY: &str = "build";
 /// The limit whose slots are freed with proof only.
 pub(crate) const PROOF: &str = "proof";
+/// The limit that few pods ask for, so that claims have their turn soon.
+pub(crate) const TOOL: &str = "tool";
 /// Limits whose spec users change.
-pub(crate) const LIMITS: [&str; 5] = ["gpu", "db", "net", COMES_AND_GOES, PROOF];
+pub(crate) const LIMITS: [&str; 6] = ["gpu", "db", "net", COMES_AND_GOES, PROOF, TOOL];
 pub(crate) const LOCKS: [&str; 2] = ["door", "schema"];
 /// What the name of everything begins with that is poison.
 pub(crate) const POISON: &str = "poison";
@@ -152,8 +154,10 @@ impl Town {
         Ok(())
     }
 
-    /// Takes back whatever is in somebody's way: every limit is there, active and large.
+    /// Takes back whatever is in somebody's way: every limit is there, active and large, and programs that are no more
+    /// have given up waiting. What they held is left to run out.
     pub(crate) async fn calm(&self) -> Result<()> {
+        self.let_waiting_claims_go().await?;
         for name in LIMITS {
             let spec = json!({"spec": {"slots": SLOTS_MAX, "mode": "Active"}});
             insist(&format!("limit {name} to be calm"), async || {
@@ -180,6 +184,26 @@ impl Town {
             .await?;
         }
         Ok(())
+    }
+
+    async fn let_waiting_claims_go(&self) -> Result<()> {
+        insist("waiting claims to give up", async || {
+            let release = json!({"spec": {"release": true}});
+            for claim in self.claims().list(&ListParams::default()).await? {
+                if claim.data["status"]["phase"] != json!("Pending") {
+                    continue;
+                }
+                let (name, patch) = (claim.name_any(), Patch::Merge(&release));
+                let parameters = PatchParams::default();
+                match self.claims().patch(&name, &parameters, &patch).await {
+                    // It is gone, or has ended meanwhile.
+                    Err(kube::Error::Api(status)) if matches!(status.code, 404 | 422) => {}
+                    result => drop(result?),
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Gives an operator's word for holders of the limit that wants proof, whose pods are gone and of whose end nobody can
