@@ -37,7 +37,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// Longest that a program waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Longest that a program waits for its slots before it gives up.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+const WAIT_MAX: Duration = Duration::from_secs(25);
 /// Longest that a release is tried.
 const RELEASE_FOR: Duration = Duration::from_secs(20);
 
@@ -174,15 +174,17 @@ impl Program<'_> {
     fn wish(&mut self, session: &str) -> Value {
         let dice = &mut self.dice;
         let mut slots = Vec::new();
-        for _ in 0..dice.usize(1..3) {
-            slots.push(match dice.u32(..24) {
+        if dice.u32(..5) < 3 {
+            slots.push(json!({"limit": TOOL, "slots": dice.u32(1..3)}));
+        }
+        while slots.is_empty() || slots.len() < 2 && dice.u32(..4) == 0 {
+            slots.push(match dice.u32(..12) {
                 0..3 => json!({"limit": "gpu", "slots": dice.u32(1..3)}),
                 3..6 => json!({"limit": "db", "slots": dice.u32(1..3)}),
                 6..8 => json!({"limit": "net"}),
                 8 | 9 => json!({"limit": COMES_AND_GOES}),
                 10 => json!({"limit": FAMILY, "worker": format!("w{}", dice.u32(..3))}),
-                11 => json!({"limit": PROOF}),
-                _ => json!({"limit": TOOL, "slots": dice.u32(1..3)}),
+                _ => json!({"limit": PROOF}),
             });
         }
         let mut locks = Vec::new();
@@ -387,7 +389,7 @@ fn phase(claim: &DynamicObject) -> &str {
 
 /// A moment by the wall clock, in microseconds since 1970.
 fn micros(at: Instant) -> i64 {
-    let now = i128::try_from(wall_micros()).unwrap_or_default();
+    let now = i128::from(wall_micros());
     let ago = i128::try_from(at.elapsed().as_micros()).unwrap_or_default();
     let ahead = at.saturating_duration_since(Instant::now()).as_micros();
     let ahead = i128::try_from(ahead).unwrap_or_default();

@@ -182,11 +182,11 @@ fn keep(directory: &Path, segments: &[&Segment]) -> Result<()> {
     Ok(())
 }
 
+/// Everything at once, until the time is over and whatever was begun is undone.
 #[expect(
     clippy::too_many_arguments,
     reason = "all that there is takes part in it"
 )]
-/// Everything at once, until the time is over and whatever was begun is undone.
 async fn chaos(
     settings: &Settings,
     plan: Plan,

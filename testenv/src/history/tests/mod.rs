@@ -2,6 +2,7 @@
 //! number.
 
 mod claim_ends;
+mod claim_lives;
 mod claims;
 mod disabled;
 mod ends;
