@@ -14,12 +14,15 @@
 //! - [`ledger`]: the pure core that decides everything about slots;
 //! - `election`: who leads, as a pure decision with a thin task;
 //! - `client`: a connection to an API server that repeats nothing by itself;
+//! - `bridge`: calls between threads, and between blocking and async code; knows none of the others;
 //! - `controller`: the shell that moves bytes between the two;
 //! - `cli`: the `sluice` command.
 //!
 //! `ARCHITECTURE.md` is the map; `docs/design.md` is the contract.
 
 pub mod api;
+#[cfg(feature = "blocking")]
+pub mod bridge;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "client")]

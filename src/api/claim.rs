@@ -215,7 +215,7 @@ pub struct SlotClaimStatus {
     pub message: String,
     /// What was granted, several entries of one limit merged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = MAX_GRANTED_LEASES), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = MAX_GRANTED_LEASES), extend("default" = [], "x-kubernetes-list-type" = "atomic"))]
     pub grants: Vec<ClaimGrant>,
     /// For how many seconds the grant lasts without a renewal, fixed when it was granted.
     #[serde(skip_serializing_if = "Option::is_none")]

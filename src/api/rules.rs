@@ -148,14 +148,17 @@ pub const SELECTOR_GIVEN: SchemaRule = SchemaRule {
     cel: "self.spec.allowedNamespaces.from != 'Selector' || has(self.spec.allowedNamespaces.selector)",
 };
 
-/// Claims: what was asked for stays as it was, so that no grant is decided from what has changed meanwhile.
+/// Claims (an optional of a list or an object has no bound that the server's estimate knows: these are compared plainly):
+/// what was asked for stays as it was, so that no grant is decided from what has changed meanwhile.
 pub const CLAIM_STAYS: SchemaRule = SchemaRule {
     name: "claim-stays",
     message: "only spec.session, spec.renew and spec.release of a claim may change; create another claim instead",
     cel: "self.spec.slots == oldSelf.spec.slots && self.spec.locks == oldSelf.spec.locks \
           && self.spec.kind == oldSelf.spec.kind && self.spec.ifMissing == oldSelf.spec.ifMissing \
           && self.spec.holder == oldSelf.spec.holder && self.spec.user == oldSelf.spec.user \
-          && self.spec.?priority == oldSelf.spec.?priority && self.spec.?podRef == oldSelf.spec.?podRef \
+          && self.spec.?priority == oldSelf.spec.?priority \
+          && has(self.spec.podRef) == has(oldSelf.spec.podRef) \
+          && (!has(self.spec.podRef) || self.spec.podRef == oldSelf.spec.podRef) \
           && self.spec.?timeoutSeconds == oldSelf.spec.?timeoutSeconds \
           && self.spec.?leaseDurationSeconds == oldSelf.spec.?leaseDurationSeconds \
           && self.spec.?maxHoldSeconds == oldSelf.spec.?maxHoldSeconds",
@@ -180,10 +183,11 @@ pub const CLAIM_RATE_HAS_NO_LOCKS: SchemaRule = SchemaRule {
 pub const CLAIM_RENEWS_FORWARD: SchemaRule = SchemaRule {
     name: "claim-renews-forward",
     message: "spec.renew.seq may rise by 1 to 1000, or stay with all of spec.renew; spec.session changes only together \
-              with it; neither changes once the claim is released or in a final phase",
+              with it and not with a release; neither changes once the claim is released or in a final phase",
     cel: "(self.spec.renew == oldSelf.spec.renew && self.spec.session == oldSelf.spec.session) \
           || (self.spec.renew.seq > oldSelf.spec.renew.seq && self.spec.renew.seq <= oldSelf.spec.renew.seq + 1000 \
-          && !oldSelf.spec.release && (!has(oldSelf.status) || oldSelf.status.phase in ['Pending', 'Granted']))",
+          && !oldSelf.spec.release && (!self.spec.release || self.spec.session == oldSelf.spec.session) \
+          && (!has(oldSelf.status) || oldSelf.status.phase in ['Pending', 'Granted']))",
 };
 
 /// Claims: a release is never taken back.
@@ -201,7 +205,7 @@ pub const CLAIM_FINAL: SchemaRule = SchemaRule {
     cel: "!has(oldSelf.status) || (has(self.status) && (self.status == oldSelf.status \
           || oldSelf.status.phase == 'Pending' \
           || (oldSelf.status.phase == 'Granted' && self.status.phase in ['Revoked', 'Released'] \
-          && self.status.?grants == oldSelf.status.?grants \
+          && self.status.grants == oldSelf.status.grants \
           && self.status.?leaseDurationSeconds == oldSelf.status.?leaseDurationSeconds \
           && self.status.?lockDelaySeconds == oldSelf.status.?lockDelaySeconds)))",
 };

@@ -50,6 +50,8 @@ struct Inner {
     leader: Gauge,
     epoch: Gauge,
     wait_seconds: Histogram,
+    hold_seconds: Histogram,
+    claims_revoked: Counter,
     grants: Counter,
     releases: Family<KindLabel, Counter>,
     adoptions: Counter,
@@ -84,6 +86,10 @@ impl Metrics {
             wait_seconds: Histogram::new([
                 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0,
             ]),
+            hold_seconds: Histogram::new([
+                0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0,
+            ]),
+            claims_revoked: Counter::default(),
             grants: Counter::default(),
             releases: Family::default(),
             adoptions: Counter::default(),
@@ -153,7 +159,16 @@ impl Metrics {
                 .wait_seconds
                 .observe(std::time::Duration::from_millis(wait.0).as_secs_f64());
         }
+        for hold in &stats.holds {
+            let held = std::time::Duration::from_millis(hold.0).as_secs_f64();
+            inner.hold_seconds.observe(held);
+        }
         add(&inner.grants, stats.grants, last.grants);
+        add(
+            &inner.claims_revoked,
+            stats.claims_revoked,
+            last.claims_revoked,
+        );
         for (kind, now, before) in [
             (
                 "confirmed",
@@ -295,10 +310,24 @@ impl Inner {
         );
         registry.register(
             "wait_seconds",
-            "Time from a request's creation to the removal of its gate",
+            "Time from a request's creation to the removal of its gate, or to its being Granted",
             self.wait_seconds.clone(),
         );
-        registry.register("grants", "Gates removed", self.grants.clone());
+        registry.register(
+            "hold_seconds",
+            "Time from this controller's first sight of a holder to the release of its leases",
+            self.hold_seconds.clone(),
+        );
+        registry.register(
+            "claims_revoked",
+            "Claims taken away from their holders: tries",
+            self.claims_revoked.clone(),
+        );
+        registry.register(
+            "grants",
+            "Gates removed and claims granted",
+            self.grants.clone(),
+        );
         registry.register(
             "releases",
             "Leases released, by ground",

@@ -57,17 +57,25 @@ impl Ledger {
             | Why::RevealRefused
             | Why::Denied(_) => self.witnesses(request),
         };
+        // As things stand now: while its attempt is raised it stands aside for no cause of its own.
+        let message: Arc<str> = if let Why::Denied(cause) = &why {
+            cause.sentence().into()
+        } else if request.view.claim.is_some() {
+            self.explain_timeout(uid).into()
+        } else {
+            "".into()
+        };
         let place = request
             .place
             .shape()
             .map(|id| Place::Aside(id, Cause::Unsettled));
         if let Some(request) = self.requests.get_mut(uid) {
-            let message = match &request.phase {
+            let refusal = match &request.phase {
                 Phase::Revealing(_, sending) => Arc::clone(&sending.message),
                 Phase::Waiting | Phase::Taking(_) | Phase::Aborting(_) | Phase::Held => "".into(),
             };
             let sending = Sending {
-                message,
+                message: refusal,
                 ..Sending::new(now)
             };
             let unread = why != Why::Fence;
@@ -75,6 +83,7 @@ impl Ledger {
                 from,
                 to,
                 why,
+                message,
                 sending,
                 unread,
                 unwitnessed,
@@ -143,9 +152,9 @@ impl Ledger {
             Sent::Due(at) if at > now => self.timers.set(at, Timer::Request(uid.clone())),
             Sent::Due(_) => {
                 abort.sending.state = Sent::Flying;
-                let (from, to, why) = (abort.from, abort.to, abort.why.clone());
+                let to = abort.to;
                 let action = if request.view.claim.is_some() {
-                    RequestAction::Claim(self.claim_bump(uid, from, to, &why))
+                    RequestAction::Claim(claim_bump(abort))
                 } else {
                     RequestAction::Bump {
                         from: raw,
@@ -155,26 +164,6 @@ impl Ledger {
                 };
                 self.patch(uid, action);
             }
-        }
-    }
-
-    /// Raises the attempt of a claim; to the last one, and it is told that it gets nothing.
-    fn claim_bump(&self, uid: &Uid, from: Attempt, to: Attempt, why: &Why) -> ClaimAction {
-        if to != Attempt::TimedOut {
-            return ClaimAction::Bump { from, to };
-        }
-        let (phase, reason, message) = match why {
-            Why::Denied(cause) => (ClaimPhase::Denied, cause.reason(), cause.sentence()),
-            _ => {
-                let message = self.explain_timeout(uid);
-                (ClaimPhase::TimedOut, Cause::TimedOut.reason(), message)
-            }
-        };
-        ClaimAction::Refuse {
-            from,
-            phase,
-            reason,
-            message: message.into(),
         }
     }
 
@@ -318,5 +307,28 @@ impl Ledger {
     fn fail_timed_out(&mut self, uid: &Uid) {
         let message: Arc<str> = self.explain_timeout(uid).into();
         self.side_patch(uid, RequestAction::Fail { message });
+    }
+}
+
+/// Raises the attempt of a claim; to the last one, and it is told that it gets nothing.
+fn claim_bump(abort: &Abort) -> ClaimAction {
+    let from = abort.from;
+    if abort.to != Attempt::TimedOut {
+        return ClaimAction::Bump { from, to: abort.to };
+    }
+    let (phase, reason) = match &abort.why {
+        Why::Denied(cause) => (ClaimPhase::Denied, cause.reason()),
+        Why::Edited
+        | Why::Deleting
+        | Why::LostFit
+        | Why::Fence
+        | Why::TimedOut
+        | Why::RevealRefused => (ClaimPhase::TimedOut, Cause::TimedOut.reason()),
+    };
+    ClaimAction::Refuse {
+        from,
+        phase,
+        reason,
+        message: Arc::clone(&abort.message),
     }
 }

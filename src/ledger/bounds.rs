@@ -59,6 +59,8 @@ pub const CLAIM_LEASE_DEFAULT: Span = Span::seconds(60);
 pub const CLAIM_LAPSE_AFTER: Span = Span::seconds(15);
 /// How much longer than it is willing to a claim waits while something settles by itself, or its grant is under way.
 pub const CLAIM_TIMEOUT_GRACE: Span = Span::seconds(5);
+/// How often a claim is looked at within that time.
+pub const CLAIM_TIMEOUT_LOOK_EVERY: Span = Span(200);
 /// How often the pod is read that a claim lives as long as.
 pub const CLAIM_POD_CHECK_EVERY: Span = Span::seconds(15);
 /// Schema of a status that this code understands; a higher one is left alone.

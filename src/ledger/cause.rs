@@ -104,7 +104,8 @@ impl Cause {
                 format!("room in {pool} is reserved for a request that has waited longer")
             }
             Self::NotFound(pool) => format!(
-                "{pool} does not exist (object {}); create it, or set sluice.dev/if-missing: Ignore on the pod",
+                "{pool} does not exist (object {}); create it, or let the request do without what is missing \
+                 (sluice.dev/if-missing: Ignore of a pod, spec.ifMissing: Ignore of a claim)",
                 pool.name
             ),
             Self::ExceedsLimit(pool) => {
@@ -137,10 +138,10 @@ impl Cause {
                 "other scheduling gates hold the pod; slots are taken when ours is the last"
                     .to_owned()
             }
-            Self::BadAnnotation(why) => format!("its annotations cannot be read: {why}"),
+            Self::BadAnnotation(why) => format!("what it asks for cannot be read: {why}"),
             Self::RequestDeleting => "it is being deleted".to_owned(),
-            Self::RevealRefused(why) => format!("removing the gate was refused: {why}"),
-            Self::TimedOut => "it waited as long as its sluice.dev/timeout allows".to_owned(),
+            Self::RevealRefused(why) => format!("telling it that it may go was refused: {why}"),
+            Self::TimedOut => "it waited as long as it was willing to".to_owned(),
         }
     }
 }

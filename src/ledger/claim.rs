@@ -6,7 +6,7 @@
 //! own sight: a leader that starts anew counts anew, so it may be late and is never early. How leases are taken and
 //! told is the same as for pods (`grant`, `abort`); when they go is in `end` and `release`.
 //!
-//! Tested in `claim_tests.rs`, by stories in `tests/scenarios`, and by the simulation.
+//! Tested in `testing/claims.rs`, by stories in `tests/scenarios`, and by the simulation.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::book::Ledger;
 use super::bounds::{
     CLAIM_LAPSE_AFTER, CLAIM_LEASE_DEFAULT, CLAIM_POD_CHECK_EVERY, CLAIM_TIMEOUT_GRACE,
+    CLAIM_TIMEOUT_LOOK_EVERY,
 };
 use super::cause::Cause;
 use super::claim_view::{ClaimPhase, ClaimView, RevokeReason, Terms};
@@ -44,8 +45,6 @@ pub(super) struct ClaimWatch {
     lapses: Option<u64>,
     /// The last renewal, and when it was first seen.
     renewed: Option<(u64, Tick)>,
-    /// When it was first seen Granted.
-    granted_at: Option<Tick>,
     /// When its end was first seen.
     ended_at: Option<Tick>,
     /// Its deletion is under way.
@@ -157,11 +156,14 @@ impl Ledger {
     pub(super) fn claim_timed_out(&self, request: &Request, timeout: Span) -> bool {
         let waited = self.claim_waited(request);
         let settling = request.plan().is_some()
-            || !request.claim.tried
-            || matches!(
-                self.cause_of(&request.view.uid),
-                Some(Cause::Unsettled | Cause::NotFenced(_) | Cause::ChildPending(_))
-            );
+            || match self.cause_of(&request.view.uid) {
+                None | Some(Cause::Unsettled | Cause::NotFenced(_) | Cause::ChildPending(_)) => {
+                    true
+                }
+                // There is room: whether it is kept for others only a walk over the queues can say.
+                Some(Cause::Reserved(_)) => !request.claim.tried,
+                Some(_) => false,
+            };
         let grace = if settling {
             CLAIM_TIMEOUT_GRACE
         } else {
@@ -177,7 +179,7 @@ impl Ledger {
         own.max(Span(stamped.0.saturating_sub(1000)))
     }
 
-    /// A walk over the queues has looked at whoever waited: those who would not wait are looked at again.
+    /// A walk over the queues has found that a claim cannot go.
     pub(super) fn note_tried(&mut self, uid: &Uid) {
         let now = self.now.tick;
         let Some(request) = self.requests.get_mut(uid) else {
@@ -196,9 +198,12 @@ impl Ledger {
             return;
         };
         let waited = self.claim_waited(request);
-        let full = Span(timeout.0.saturating_add(CLAIM_TIMEOUT_GRACE.0));
-        let next = if waited < timeout { timeout } else { full };
-        let left = Span(next.0.saturating_sub(waited.0).max(1));
+        // Within the moment more that it is given, what settles by itself is looked for again and again.
+        let left = if waited < timeout {
+            Span(timeout.0.saturating_sub(waited.0))
+        } else {
+            CLAIM_TIMEOUT_LOOK_EVERY
+        };
         self.timers
             .set(self.now.tick.after(left), Timer::Request(uid.clone()));
     }
@@ -231,7 +236,6 @@ impl Ledger {
         let Some(claim) = &request.view.claim else {
             return;
         };
-        request.claim.granted_at.get_or_insert(now);
         if request.claim.renewed.is_none_or(|(seq, _)| seq < claim.seq) {
             request.claim.renewed = Some((claim.seq, now));
         }
@@ -271,7 +275,7 @@ impl Ledger {
                 message: format!("pod {name}, which it lives as long as, has ended"),
             });
         }
-        let held = self.now.tick.since(request.claim.granted_at?);
+        let held = self.now.tick.since(request.held_since?);
         if let Some(most) = claim.hold_max
             && held >= most
         {
@@ -329,7 +333,7 @@ impl Ledger {
         let claim = request.view.claim.as_ref();
         let most = claim
             .and_then(|claim| claim.hold_max)
-            .zip(request.claim.granted_at)
+            .zip(request.held_since)
             .map(|(most, since)| since.after(most));
         let deadline = self.claim_deadline(request).map(|(at, _)| at);
         if let Some(at) = [most, deadline].into_iter().flatten().min() {
@@ -409,7 +413,12 @@ impl Ledger {
             return;
         };
         let idle = matches!(request.phase, Phase::Waiting | Phase::Held);
-        if !request.held.is_empty() || !idle {
+        let named = request.named.iter();
+        // A status write under way may still bring a lease of it.
+        let may_return = named
+            .filter_map(|key| self.pools.get(key))
+            .any(|pool| pool.may_write(uid));
+        if !request.held.is_empty() || !idle || may_return {
             return;
         }
         let kept = match claim.phase {
@@ -468,12 +477,12 @@ impl Ledger {
         request.is_some_and(|request| request.claim.deleting)
     }
 
-    /// How long a claim was held that is released now, for people.
+    /// How long a holder held that is released now, by our own sight of it, for people.
     pub(super) fn note_hold(&mut self, uid: &Uid) {
         let Some(request) = self.requests.get_mut(uid) else {
             return;
         };
-        let Some(since) = request.claim.granted_at.take() else {
+        let Some(since) = request.held_since.take() else {
             return;
         };
         let held = self.now.tick.since(since);
@@ -482,7 +491,3 @@ impl Ledger {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "claim_tests.rs"]
-mod tests;

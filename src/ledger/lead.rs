@@ -105,7 +105,9 @@ impl Ledger {
         };
         // A finalizer is taken off by whoever leads, who has to know of it.
         let ended = judge(&request.view, request.gone) == End::Confirmed;
-        let over = request.unwatched || (ended && !request.view.finalizer);
+        // A claim that has ended is deleted by whoever leads in its time, who has to know of it as well.
+        let kept = request.view.finalizer || request.view.claim.is_some();
+        let over = request.unwatched || (ended && !kept);
         if over && request.held.is_empty() {
             self.forget_request(uid);
         }

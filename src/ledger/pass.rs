@@ -27,9 +27,6 @@ impl Ledger {
             let head = self.queues.line(id).and_then(|line| line.queue.first());
             heads.extend(head.map(|rank| (rank.clone(), id)));
         }
-        for (rank, _) in &heads {
-            self.note_tried(&rank.uid);
-        }
         while let Some((rank, id)) = heads.pop_first() {
             let Some(shape) = self.queues.line(id).map(|line| Arc::clone(&line.shape)) else {
                 continue;
@@ -47,7 +44,10 @@ impl Ledger {
                     let head = self.queues.line(id).and_then(|line| line.queue.first());
                     heads.extend(head.map(|rank| (rank.clone(), id)));
                 }
-                Some(lacking) => self.reserve(&shape, &rank, &lacking, &mut room),
+                Some(lacking) => {
+                    self.note_tried(&rank.uid);
+                    self.reserve(&shape, &rank, &lacking, &mut room);
+                }
             }
         }
     }

@@ -68,6 +68,8 @@ pub(super) struct Request {
     pub(super) settled_text: Option<Arc<RequestText>>,
     /// People were told that it has waited as long as it was willing to.
     pub(super) timeout_told: bool,
+    /// When it was first seen to hold.
+    pub(super) held_since: Option<Tick>,
     /// What was seen of a claim.
     pub(super) claim: ClaimWatch,
 }
@@ -141,6 +143,8 @@ pub(super) struct Abort {
     pub(super) from: Attempt,
     pub(super) to: Attempt,
     pub(super) why: Why,
+    /// What a claim is told that gets nothing.
+    pub(super) message: Arc<str>,
     pub(super) sending: Sending,
     /// A live read of the request is to show first that it is as we think.
     pub(super) unread: bool,
@@ -225,6 +229,7 @@ impl Request {
             side_patch_after: Tick(0),
             settled_text: None,
             timeout_told: false,
+            held_since: None,
             claim: ClaimWatch::default(),
         }
     }

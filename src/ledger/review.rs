@@ -49,6 +49,9 @@ impl Ledger {
         let revealed_now = matches!(request.phase, Phase::Revealing(..));
         let was_waiting = !matches!(request.phase, Phase::Held);
         request.phase = Phase::Held;
+        if end == End::Live {
+            request.held_since.get_or_insert(self.now.tick);
+        }
         self.fence_bumps.remove(uid);
         if was_waiting {
             self.withdraw(uid);

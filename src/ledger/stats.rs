@@ -41,7 +41,7 @@ pub struct Stats {
     pub tokens_disbelieved: u64,
     /// Claims taken away from their holders: tries.
     pub claims_revoked: u64,
-    /// How long each claim was held that was released since the last look.
+    /// How long each holder held, by our own sight of it, that was released since the last look.
     pub holds: Vec<Span>,
     /// How long each request waited that was revealed since the last look.
     pub waits: Vec<Span>,

@@ -49,6 +49,11 @@ Only libraries of Kubernetes 1.34 and older are used.
          - (e.endsWith(':shared') ? 8 : e.endsWith(':exclusive') ? 11 : 0) <= 253))
 {{- end -}}
 
+{{/* One segment of a key: the name of a worker, and the whole of a worker's part of a key. */}}
+{{- define "sluice.grammar.segment" -}}
+[a-z0-9]+([-.][a-z0-9]+)*
+{{- end -}}
+
 {{/* An expression for the first of the given bad entries, quoted and cut. Argument: name of the variable. */}}
 {{- define "sluice.grammar.quoted" -}}
 strings.quote({{ . }}.size() > 64 ? {{ . }}.substring(0, 64) + '...' : {{ . }})

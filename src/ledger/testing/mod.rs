@@ -7,6 +7,7 @@ use super::*;
 mod answers;
 mod bounds;
 mod check;
+mod claims;
 mod lead;
 mod people;
 mod random;
@@ -84,6 +85,27 @@ pub(crate) fn pod(name: &str, slots: &str) -> RequestView {
         progress: Progress::default(),
         claim: None,
     }
+}
+
+/// A waiting claim in namespace `ns` that asks for `slots`, with a lease of so many seconds.
+pub(crate) fn claim(name: &str, slots: &str, lease: u64) -> RequestView {
+    let mut view = pod(name, slots);
+    view.text = Arc::new(RequestText::default());
+    if let Ask::Wants(wants) = &mut view.ask {
+        wants.deny_missing = true;
+        wants.fail_on_timeout = true;
+    }
+    view.claim = Some(ClaimView {
+        phase: ClaimPhase::Pending,
+        seq: 0,
+        release: false,
+        expired: false,
+        lease: Some(Span::seconds(lease)),
+        hold_max: None,
+        pod: None,
+        terms: None,
+    });
+    view
 }
 
 /// A lock in namespace `ns`.
