@@ -20,8 +20,10 @@ use super::violation::{Invariant, Violation};
 use super::who::Who;
 use super::world::{Change, PoolChange, World};
 
-/// How long before a pool's write is stamped by the next one's stamp it may still have been another, in microseconds.
+/// A second, to which the server stamps writes, in microseconds.
 const SECOND_MICROS: i64 = 1_000_000;
+/// How much later than its lease was written a holder may begin to believe, in microseconds.
+const HEARD_WITHIN_MICROS: i64 = 60 * SECOND_MICROS;
 
 /// A stretch of time in which a holder believed that it held what its claim was granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,13 +223,12 @@ fn too_many(place: &ObjectRef, stretches: &[Stretch], slots: &[(i64, i64)]) -> V
 
 /// The most slots that a limit may have had in this stretch of time, and a moment before: whoever fitted stays.
 fn most_slots(slots: &[(i64, i64)], from: i64, until: i64) -> i64 {
-    // A lease is written before its holder believes, by as long as the holder did not hear of it.
     let mut most = 0;
     for (index, (began, count)) in slots.iter().enumerate() {
         let next = slots
             .get(index.saturating_add(1))
             .map_or(i64::MAX, |it| it.0);
-        let ended = next.saturating_add(SECOND_MICROS.saturating_mul(60));
+        let ended = next.saturating_add(HEARD_WITHIN_MICROS);
         if *began <= until && ended >= from {
             most = most.max(*count);
         }
