@@ -86,7 +86,8 @@ impl Ledger {
         let Some(request) = self.requests.get(uid) else {
             return false;
         };
-        if request.view.claim.is_none() || request.claim.admitted {
+        let admitted = request.claim.admitted && !mutant::is(Mutant::DeniesWhoWaits);
+        if request.view.claim.is_none() || admitted {
             return false;
         }
         let denial = self.denial(request);
@@ -94,7 +95,9 @@ impl Ledger {
             Some(Cause::NotFound(key) | Cause::ExceedsLimit(key)) => Some(key.clone()),
             _ => None,
         };
-        let unwitnessed = key.filter(|key| !request.claim.witnessed.contains(key));
+        let unwitnessed = key.filter(|key| {
+            !request.claim.witnessed.contains(key) && !mutant::is(Mutant::DeniesFromCache)
+        });
         match (denial, unwitnessed) {
             (Some(_), Some(key)) => {
                 if let Some(pool) = self.pools.get_mut(&key)
@@ -162,7 +165,7 @@ impl Ledger {
                 self.cause_of(&request.view.uid),
                 Some(Cause::Unsettled | Cause::NotFenced(_) | Cause::ChildPending(_))
             );
-        let grace = if settling {
+        let grace = if settling && !mutant::is(Mutant::RefusesUntried) {
             CLAIM_TIMEOUT_GRACE
         } else {
             Span(0)
@@ -231,13 +234,23 @@ impl Ledger {
         let Some(claim) = &request.view.claim else {
             return;
         };
+        if mutant::is(Mutant::LapseBySight) && request.claim.granted_at.is_none() {
+            let half = claim.terms.map_or(Span(0), |terms| Span(terms.lease.0 / 2));
+            let long = now.since(request.first_seen) > half;
+            request.claim.lapses = request.claim.lapses.or(long.then_some(claim.seq));
+        }
         request.claim.granted_at.get_or_insert(now);
-        if request.claim.renewed.is_none_or(|(seq, _)| seq < claim.seq) {
+        let renewed = request.claim.renewed;
+        let unseen = mutant::is(Mutant::RenewalUnseen) && renewed.is_some();
+        if renewed.is_none_or(|(seq, _)| seq < claim.seq) && !unseen {
             request.claim.renewed = Some((claim.seq, now));
         }
         let seq = claim.seq;
         match self.revoke_of(uid) {
             Some(revoke) => {
+                if mutant::is(Mutant::FreedBeforeRevoke) {
+                    self.free_untold(uid);
+                }
                 self.stats.claims_revoked = self.stats.claims_revoked.saturating_add(1);
                 let action = RequestAction::Claim(ClaimAction::Revoke {
                     seq,
@@ -247,6 +260,17 @@ impl Ledger {
                 self.side_patch(uid, action);
             }
             None => self.come_back_for_claim(uid),
+        }
+    }
+
+    /// What a wrong variant does: frees the slots of a claim whose holder was told nothing.
+    fn free_untold(&mut self, uid: &Uid) {
+        let held = self.requests.get(uid).map(|request| request.held.clone());
+        for key in held.into_iter().flatten() {
+            let pool = self.pools.get_mut(&key);
+            if pool.is_some_and(|pool| pool.remove(uid)) {
+                self.touch(&key);
+            }
         }
     }
 
@@ -274,6 +298,7 @@ impl Ledger {
         let held = self.now.tick.since(request.claim.granted_at?);
         if let Some(most) = claim.hold_max
             && held >= most
+            && !mutant::is(Mutant::HoldsForEver)
         {
             return Some(Revoke {
                 reason: RevokeReason::MaxHold,
@@ -385,7 +410,11 @@ impl Ledger {
         if mutant::is(Mutant::VanishedClaimFreesAtOnce) {
             return Span(0);
         }
-        if claim.phase == ClaimPhase::Revoked && claim.expired {
+        let expired = claim.expired || mutant::is(Mutant::EveryRevokeIsExpiry);
+        if claim.phase == ClaimPhase::Revoked && expired {
+            if mutant::is(Mutant::LockDelayIgnored) {
+                return Span(0);
+            }
             return self.claim_terms(request).lock_delay;
         }
         let entry = self
@@ -396,6 +425,24 @@ impl Ledger {
         let fixed = claim.terms.map(Terms::linger);
         let longest = written.into_iter().chain(fixed).max();
         longest.unwrap_or_else(|| self.claim_terms(request).linger())
+    }
+
+    /// Until when a claim that vanished is kept in mind though no pool holds anything of it: a pool that was deleted may
+    /// be created again, and has to count it while its holder may believe.
+    pub(super) fn believed_until(&self, request: &Request) -> Option<Tick> {
+        let claim = request.view.claim.as_ref()?;
+        let granted = request.view.granted.as_ref()?;
+        let told = matches!(claim.phase, ClaimPhase::Granted | ClaimPhase::Revoked);
+        let since = request.presumed_since?;
+        if !told || claim.release || granted.leases.is_empty() {
+            return None;
+        }
+        let left = granted.leases.iter().any(|lease| {
+            let pool = self.pools.get(&lease.pool);
+            pool.is_none_or(|pool| pool.seen.as_ref().is_none_or(|it| it.uid != lease.pool_uid))
+        });
+        let at = since.after(claim.terms.map_or(Span(0), Terms::linger));
+        (left && at > self.now.tick).then_some(at)
     }
 
     /// Nothing is held by a claim that has ended, or was given up: it is written so, or deleted, in its time.
@@ -409,7 +456,8 @@ impl Ledger {
             return;
         };
         let idle = matches!(request.phase, Phase::Waiting | Phase::Held);
-        if !request.held.is_empty() || !idle {
+        let holds = !request.held.is_empty() && !mutant::is(Mutant::DeletedBeforeFreed);
+        if holds || !idle {
             return;
         }
         let kept = match claim.phase {
@@ -426,6 +474,9 @@ impl Ledger {
             ClaimPhase::Released => times.released,
             ClaimPhase::Denied | ClaimPhase::TimedOut | ClaimPhase::Revoked => times.ended,
         };
+        if mutant::is(Mutant::EndedClaimStays) && !claim.release {
+            return;
+        }
         let ended_at = *request.claim.ended_at.get_or_insert(now);
         let due = ended_at.after(kept).max(request.side_patch_after);
         if due > now {

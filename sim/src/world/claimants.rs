@@ -124,6 +124,16 @@ impl World {
         self.start_holder(holder);
     }
 
+    /// Starts a process at home that works for so long, and meets nothing.
+    pub(crate) fn start_plain(&mut self, name: Name, spec: SlotClaimSpec, works_for: u64) {
+        let number = self.holders.saturating_add(1);
+        self.begin_holder(home(), name, spec, None);
+        if let Some(holder) = self.processes.all.get_mut(&number) {
+            holder.gives_up_at = None;
+            holder.works_for = works_for;
+        }
+    }
+
     fn some_request(&mut self) -> SlotClaimSpec {
         let request = if self.dice.one_in(15) {
             self.dice.pick(&POISON)

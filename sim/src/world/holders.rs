@@ -247,6 +247,10 @@ impl World {
             holder.stage = Stage::Over;
             return;
         };
+        // The guard whose claim it has adopted may still believe.
+        if clock < holder.believes_from {
+            return;
+        }
         holder.tries = holder.tries.saturating_add(1);
         if holder.tries > TRIES_MAX {
             holder.stage = Stage::Over;
@@ -263,11 +267,11 @@ impl World {
 
     /// Takes a claim over that another process has: tests what it has read, and brings a renewal of its own.
     fn swap(&mut self, number: usize, read: &Arc<SeenClaim>) {
+        let is_dead = self.processes.are_all_dead(&read.claim.uid);
         let Some(holder) = self.processes.all.get_mut(&number) else {
             return;
         };
         let former = read.claim.spec.session.clone();
-        let is_dead = self.processes.dead.contains(&former);
         holder.adopts = Some(Former {
             session: former.clone(),
             is_dead,
@@ -499,6 +503,8 @@ impl World {
                 continue;
             };
             let claim = &about.claim;
+            let guards = self.processes.guards.entry(claim.uid.clone()).or_default();
+            guards.insert(claim.spec.session.clone());
             let concerned: Vec<usize> = self
                 .processes
                 .all

@@ -214,6 +214,8 @@ pub struct Processes {
     pub(super) all: BTreeMap<usize, Holder>,
     /// Sessions of processes that have ended.
     pub(super) dead: BTreeSet<String>,
+    /// Every session that a claim ever had.
+    pub(super) guards: BTreeMap<Uid, BTreeSet<String>>,
     /// Who began to work, or saw a renewal acknowledged, and was not judged yet.
     pub(super) begun: Vec<usize>,
 }
@@ -232,6 +234,15 @@ impl Processes {
         self.believers(now)
             .find(|(_, seen)| seen.claim.uid == *uid)
             .map(|(number, _)| number)
+    }
+
+    /// Whether everybody has ended who ever had this claim. That the last of them has is not enough: it may have adopted the
+    /// claim itself a moment before, and the guard before it may still believe.
+    pub(super) fn are_all_dead(&self, uid: &Uid) -> bool {
+        let guards = self.guards.get(uid).into_iter().flatten();
+        guards
+            .into_iter()
+            .all(|session| self.dead.contains(session))
     }
 
     /// Those who began to work, or go on working, since this was asked last.
