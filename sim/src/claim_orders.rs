@@ -1,6 +1,7 @@
 //! Directed runs about claims: what is promised to processes beside safety. Listed in [`crate::orders`].
 
 use sluice::api::claim::{ClaimPhase, ClaimSlots, SlotClaimSpec};
+use sluice::controller::transport::Kind;
 use sluice::ledger::{Name, PoolKey, PoolKind, PoolStatus, Uid};
 
 use crate::check::Violation;
@@ -133,5 +134,50 @@ pub(crate) fn missing(world: &mut World) -> Result<(), Violation> {
     match (phase(world, "one"), phase(world, "two")) {
         (Some(ClaimPhase::Denied), Some(ClaimPhase::Pending)) => Ok(()),
         other => wrong(format!("they are {other:?}")),
+    }
+}
+
+/// A limit is made that the controller's watch does not show for a while; a claim of it is not refused.
+pub(crate) fn made_unseen(world: &mut World) -> Result<(), Violation> {
+    wait(world, 5)?;
+    world.server.delete_pool(Writer::Person, &limit("gpu"));
+    wait(world, 5)?;
+    world.silence(Kind::Limit, 20 * SECOND);
+    let spec = world
+        .server
+        .pool(&limit("db"))
+        .and_then(|it| it.spec.read().cloned());
+    let Some(spec) = spec else {
+        return wrong("there is no such limit".to_owned());
+    };
+    world
+        .server
+        .create_pool(Writer::Person, &limit("gpu"), spec, None);
+    start(world, "one", wants("one", "gpu"), 5);
+    wait(world, 5)?;
+    match phase(world, "one") {
+        Some(ClaimPhase::Denied) => wrong("its limit was there, and it is refused".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// A claim waits for ten seconds and is granted; a second controller, which had seen it waiting, hears of that much later,
+/// and takes the claim from nobody who renews.
+pub(crate) fn heard_late(world: &mut World) -> Result<(), Violation> {
+    let late = world.add_controller();
+    wait(world, 5)?;
+    start(world, "one", wants("one", "db"), 12);
+    wait(world, 2)?;
+    let spec = SlotClaimSpec {
+        lease_duration_seconds: Some(60),
+        ..wants("two", "db")
+    };
+    start(world, "two", spec, 200);
+    wait(world, 2)?;
+    world.freeze(late, 50 * SECOND);
+    wait(world, 80)?;
+    match phase(world, "two") {
+        Some(ClaimPhase::Granted) => Ok(()),
+        other => wrong(format!("its holder renews, and it is {other:?}")),
     }
 }

@@ -17,7 +17,7 @@ use crate::world::{SECOND, World};
 type Run = fn(&mut World) -> Result<(), Violation>;
 
 /// All of them, by name.
-pub const ALL: [(&str, Run); 13] = [
+pub const ALL: [(&str, Run); 15] = [
     (
         "a large request is granted although small ones keep coming",
         large_among_small,
@@ -63,6 +63,14 @@ pub const ALL: [(&str, Run); 13] = [
     (
         "a claim of what does not exist is refused, unless it would wait for it",
         claim_orders::missing,
+    ),
+    (
+        "a claim is not refused for a limit that the watch does not show yet",
+        claim_orders::made_unseen,
+    ),
+    (
+        "a grant that somebody hears of late is not taken from its holder",
+        claim_orders::heard_late,
     ),
 ];
 

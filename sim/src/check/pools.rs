@@ -189,6 +189,14 @@ impl Checker {
                 .get(&lease.uid)
                 .is_some_and(|seen| is_revealed(seen));
             if Self::is_of_claim(lease) && !self.revealed.contains(&lease.uid) {
+                if lease.linger.is_none() {
+                    let what = format!("{key}: lease of {}", lease.name);
+                    return Err(Violation {
+                        rule: "claim: a lease that does not say how long it stays",
+                        what,
+                        about,
+                    });
+                }
                 *counts.entry("pool: gave a lease to a claim").or_default() += 1;
             }
             if running || self.revealed.contains(&lease.uid) {

@@ -126,6 +126,15 @@ impl World {
         self.schedule(lag, What::Show(place, life, index));
     }
 
+    /// The watches of a kind show nothing for a while.
+    pub(crate) fn silence(&mut self, kind: Kind, lasts: u64) {
+        let until = self.now.saturating_add(lasts);
+        let watches = self.seats.iter_mut().flat_map(|seat| &mut seat.watches);
+        for watch in watches.filter(|watch| watch.kind == kind) {
+            watch.silent_until = until;
+        }
+    }
+
     /// Schedules deliveries for watches that have something to show.
     pub(super) fn wake_watches(&mut self) {
         let length = self.server.log.len();
