@@ -174,7 +174,7 @@ pub(crate) fn heard_late(world: &mut World) -> Result<(), Violation> {
     };
     start(world, "two", spec, 200);
     wait(world, 2)?;
-    world.freeze(late, 50 * SECOND);
+    world.freeze(late, 41 * SECOND);
     wait(world, 80)?;
     match phase(world, "two") {
         Some(ClaimPhase::Granted) => Ok(()),

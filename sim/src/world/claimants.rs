@@ -129,6 +129,7 @@ impl World {
         let number = self.holders.saturating_add(1);
         self.begin_holder(home(), name, spec, None);
         if let Some(holder) = self.processes.all.get_mut(&number) {
+            holder.rate = 1_000_000;
             holder.gives_up_at = None;
             holder.works_for = works_for;
         }
