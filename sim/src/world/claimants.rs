@@ -2,7 +2,7 @@
 
 use sluice::api::claim::{ClaimIfMissing, ClaimLock, ClaimSlots, SlotClaimSpec};
 use sluice::api::status::LockMode;
-use sluice::ledger::{Ask, Name, PoolKind, Span, Uid};
+use sluice::ledger::{Ask, Name, Span, Uid};
 
 use super::processes::{Former, Holder, Stage};
 use super::{SECOND, World, abroad, home};
@@ -75,7 +75,7 @@ impl World {
     }
 
     /// Starts a process with dice of its own.
-    pub(crate) fn begin_holder(
+    fn begin_holder(
         &mut self,
         namespace: Name,
         name: Name,
@@ -359,13 +359,5 @@ impl World {
             format!("{} {} {:?}", claim.name, claim.uid, claim.status.phase)
         };
         self.server.claims().map(line).collect()
-    }
-}
-
-/// The kind of pool a claim's grant is of.
-pub(crate) fn pool_kind(grant: &sluice::api::claim::ClaimGrant) -> PoolKind {
-    match grant.kind {
-        sluice::api::GrantedKind::ConcurrencyLimit => PoolKind::Limit,
-        sluice::api::GrantedKind::Lock => PoolKind::Lock,
     }
 }
