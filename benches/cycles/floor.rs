@@ -36,7 +36,11 @@ impl Floor {
         let mut object = serde_json::to_value(created)?;
         object["status"] = status(leases);
         let written = limits
-            .replace_status(LIMIT, &PostParams::default(), &serde_json::from_value(object)?)
+            .replace_status(
+                LIMIT,
+                &PostParams::default(),
+                &serde_json::from_value(object)?,
+            )
             .await?;
         Ok(Self {
             claims: Api::namespaced(stage.client.clone(), &namespace),

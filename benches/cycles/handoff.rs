@@ -35,7 +35,9 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
 async fn handoffs(stage: &Stage, slots: usize) -> Result<(f64, f64)> {
     let namespace = stage.plane.namespace("claim-handoff").await?;
     let controller = Controller::start(stage, &namespace, false).await?;
-    stage.create_limit(&namespace, i32::try_from(slots)?).await?;
+    stage
+        .create_limit(&namespace, i32::try_from(slots)?)
+        .await?;
     let bare = Bare::set(stage, &namespace).await?;
     let sdk = connect(stage, &namespace).await?;
     let mut holders = Vec::new();

@@ -22,7 +22,9 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
     for (clients, goal) in CLIENTS {
         let namespace = stage.plane.namespace("cycles").await?;
         let controller = Controller::start(stage, &namespace, false).await?;
-        stage.create_limit(&namespace, i32::try_from(clients)?).await?;
+        stage
+            .create_limit(&namespace, i32::try_from(clients)?)
+            .await?;
         let floor = Floor::set(stage, clients).await?;
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
         // The first run of each warms caches and connections, and is not counted.

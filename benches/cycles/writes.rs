@@ -19,7 +19,9 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
     for (clients, goal) in [(1, 6.0), (16, 4.4)] {
         let namespace = stage.plane.namespace("cycle-writes").await?;
         let controller = Controller::start(stage, &namespace, false).await?;
-        stage.create_limit(&namespace, i32::try_from(clients)?).await?;
+        stage
+            .create_limit(&namespace, i32::try_from(clients)?)
+            .await?;
         let sdk = connect(stage, &namespace).await?;
         // Connections, and the limit's first conditions.
         drop(sdk.concurrency([LIMIT]).acquire().await?.release().await);

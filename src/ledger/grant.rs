@@ -331,6 +331,9 @@ impl Ledger {
 
 /// How long a lease stays when its claim vanishes without a release: what is taken for a rate goes at once.
 fn lingers(terms: Option<Terms>, amount: Amount) -> Option<Span> {
+    if mutant::is(Mutant::LingerNotWritten) {
+        return None;
+    }
     match amount {
         Amount::Rate(_) => None,
         Amount::Slots(_) | Amount::Shared | Amount::Exclusive => terms.map(Terms::linger),

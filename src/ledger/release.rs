@@ -47,6 +47,9 @@ impl Ledger {
         if left {
             self.come_back_for(uid);
         }
+        if mutant::is(Mutant::DeletedBeforeFreed) {
+            self.finish_claim(uid);
+        }
         self.finish_ended(uid);
     }
 
@@ -205,6 +208,10 @@ impl Ledger {
         }
         if request.gone.is_none() && request.view.claim.is_some() {
             self.finish_claim(uid);
+            return;
+        }
+        if let Some(at) = self.believed_until(request) {
+            self.timers.set(at, Timer::Request(uid.clone()));
             return;
         }
         if request.gone.is_none() {

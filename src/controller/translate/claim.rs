@@ -18,6 +18,7 @@ use crate::api::claim::{
 use crate::api::key::{Key, QualifiedKey};
 use crate::api::status::LockMode;
 use crate::controller::transport::PatchOperation;
+use crate::ledger::mutant::{self, Mutant};
 use crate::ledger::{
     Amount, Ask, Attempt, ClaimAction, ClaimPhase, ClaimView, Gates, Granted, GrantedLease,
     Mention, Micros, Name, PoolKey, PoolKind, Progress, RequestText, RequestView, RevokeReason,
@@ -237,6 +238,9 @@ pub(super) fn claim_operations(action: &ClaimAction) -> Vec<PatchOperation> {
             at,
         } => {
             let mut operations = still_pending(*attempt);
+            if mutant::is(Mutant::ClaimGrantUntestedAttempt) {
+                operations.truncate(1);
+            }
             let mut status = json!({
                 "phase": "Granted",
                 "attempt": attempt_number(*attempt),
@@ -288,7 +292,11 @@ pub(super) fn claim_operations(action: &ClaimAction) -> Vec<PatchOperation> {
             reason,
             message,
         } => vec![
-            test("/spec/renew/seq", json!(seq)),
+            if mutant::is(Mutant::RevokeUntestedSeq) {
+                test("/status/phase", json!("Granted"))
+            } else {
+                test("/spec/renew/seq", json!(seq))
+            },
             test("/status/phase", json!("Granted")),
             add("/status/phase", json!("Revoked")),
             add("/status/reason", json!(reason.word())),
