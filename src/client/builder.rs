@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::{Clock, SystemClock};
+#[cfg(feature = "client")]
 use super::cluster::Cluster;
 use super::connect::ConnectError;
 use super::drain::{DrainGuard, DrainReport};
@@ -45,7 +46,9 @@ pub struct ClientBuilder {
     holder: Option<String>,
     drain: Duration,
     namespace: Option<String>,
+    #[cfg(feature = "client")]
     config: Option<kube::Config>,
+    #[cfg(feature = "client")]
     client: Option<kube::Client>,
     store: Option<Arc<dyn Store>>,
     clock: Arc<dyn Clock>,
@@ -54,6 +57,7 @@ pub struct ClientBuilder {
 
 impl Client {
     /// Connects with the ambient kubeconfig, or as the pod this runs in.
+    #[cfg(feature = "client")]
     pub async fn try_default() -> Result<Self, ConnectError> {
         Self::builder().connect().await
     }
@@ -66,7 +70,9 @@ impl Client {
             holder: None,
             drain: DRAIN_DEFAULT,
             namespace: None,
+            #[cfg(feature = "client")]
             config: None,
+            #[cfg(feature = "client")]
             client: None,
             store: None,
             clock: Arc::new(SystemClock::default()),
@@ -79,8 +85,9 @@ impl Client {
     /// Its connections belong to the runtime that made it: while that runtime is blocked, renewals are held up, and
     /// slots may be lost (never held unknowingly). [`ClientBuilder::config`] has connections of its own. If it repeats
     /// requests by itself (`Config::default_retry`), nothing breaks, but answers come later.
+    #[cfg(feature = "client")]
     pub fn from_kube(client: kube::Client) -> Result<Self, ConnectError> {
-        Self::builder().kube(client).build_now()
+        Self::builder().kube(client).build()
     }
 
     /// Asks for slots and locks.
@@ -180,12 +187,14 @@ impl ClientBuilder {
     }
 
     /// Connects with this configuration.
+    #[cfg(feature = "client")]
     pub fn config(mut self, config: kube::Config) -> Self {
         self.config = Some(config);
         self
     }
 
     /// Uses a client of kube's; see [`Client::from_kube`].
+    #[cfg(feature = "client")]
     pub fn kube(mut self, client: kube::Client) -> Self {
         self.client = Some(client);
         self
@@ -210,15 +219,21 @@ impl ClientBuilder {
     }
 
     /// Makes the client. Nothing is sent before the first acquisition.
+    #[cfg_attr(not(feature = "client"), expect(unused_mut))]
     pub async fn connect(mut self) -> Result<Client, ConnectError> {
+        #[cfg(feature = "client")]
         if self.config.is_none() && self.client.is_none() && self.store.is_none() {
             self.config = Some(kube::Config::infer().await?);
         }
-        self.build_now()
+        self.build()
     }
 
-    fn build_now(self) -> Result<Client, ConnectError> {
+    /// The same, of what was given: nothing is looked for.
+    pub fn build(self) -> Result<Client, ConnectError> {
         let thread = Thread::start().map_err(ConnectError::NoThread)?;
+        #[cfg(not(feature = "client"))]
+        let store = self.store.ok_or(ConnectError::NothingGiven)?;
+        #[cfg(feature = "client")]
         let store = match (self.store, self.client, self.config) {
             (Some(store), _, _) => store,
             (None, Some(client), _) => Arc::new(Cluster::of(client, self.namespace)),

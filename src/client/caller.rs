@@ -291,6 +291,7 @@ mod tests {
                 held: 7,
                 waiting: 2,
                 holders: (1..=7).map(|number| format!("pod p{number}")).collect(),
+                tokens: Vec::new(),
             }),
             missing: false,
         };

@@ -20,7 +20,7 @@ use super::store::{
 };
 use crate::api::key::QualifiedKey;
 use crate::api::limit::{ConcurrencyLimit, ConcurrencyLimitSpec};
-use crate::api::lock::Lock;
+use crate::api::lock::{Lock, LockSpec};
 use crate::api::names;
 use crate::api::status::{HolderKind, Lease, LedgerStatus};
 use crate::api::{SlotClaim, claim};
@@ -224,6 +224,17 @@ impl Store for Cluster {
         Ok(())
     }
 
+    async fn create_lock(&self, key: &str, spec: &LockSpec) -> Result<(), StoreError> {
+        let parsed =
+            QualifiedKey::parse(key).map_err(|why| StoreError::Invalid(why.to_string()))?;
+        let namespace = parsed.namespace.as_ref().unwrap_or(&self.namespace);
+        let lock = Lock::new(&parsed.key.object_name(), spec.clone());
+        let path = Lock::url_path(&(), Some(namespace));
+        let path = format!("{path}?fieldManager={}", names::FIELD_MANAGER);
+        let _: IgnoredAny = call(&self.client, Method::POST, &path, JSON, Some(&lock)).await?;
+        Ok(())
+    }
+
     async fn look(&self, wanted: &[Wanted]) -> Vec<Sight> {
         let looks = wanted.iter().map(|wanted| self.sight(wanted).boxed());
         futures::future::join_all(looks).await
@@ -325,7 +336,8 @@ fn found<A>(slots: Option<i64>, status: &LedgerStatus<A>, own: &str) -> Found {
         slots,
         held: i64::from(status.in_use),
         waiting: i64::from(status.waiting),
-        holders: holders.take(HOLDERS_MAX).map(holder).collect(),
+        holders: holders.clone().take(HOLDERS_MAX).map(holder).collect(),
+        tokens: holders.map(|lease| lease.token).collect(),
     }
 }
 

@@ -10,20 +10,23 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::runtime::{EnterGuard, Handle};
 use tokio::sync::{OnceCell, oneshot, watch};
 
 use super::clock::{Clock, Stamp};
+use super::direct::{AtOnce, Direct, Holder};
 use super::error::AcquireError;
-use super::events::{Events, Listener};
+use super::events::{EventKind, Events, Listener};
 use super::follow;
-use super::hold::{Hold, Wish};
+use super::hold::{DirectHold, Hold, Wish};
 use super::lease::{Belief, Loss};
 use super::news::{Few, News, listen};
 use super::plan::Plan;
 use super::slots::Slots;
-use super::store::{Store, StoreError};
+use super::store::{NewClaim, Store, StoreError};
+use crate::api::claim::ClaimKind;
 
 /// Most acquisitions of one client at once.
 const CLAIMS_MAX: usize = 10_000;
@@ -31,6 +34,8 @@ const CLAIMS_MAX: usize = 10_000;
 const REMEMBERED_MAX: usize = 16_384;
 /// Most limits that are known to exist, for `create_if_missing`.
 const KNOWN_LIMITS_MAX: usize = 4_096;
+/// The one user of a store in the same process.
+const DIRECT_USER: &str = "embedded";
 /// Letters of a random name.
 const NAME_LETTERS: usize = 20;
 
@@ -161,7 +166,7 @@ impl Engine {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note_change(&self) {
+    pub(super) fn note_change(&self) {
         self.changed
             .send_modify(|count| *count = count.wrapping_add(1));
     }
@@ -207,11 +212,116 @@ impl Engine {
 
     /// Begins an acquisition: its guard, before it has come to anything.
     pub(super) fn begin(self: &Arc<Self>, begin: Begin) -> Result<Slots, AcquireError> {
+        if begin.plan.id.is_none()
+            && self.has_template_limits(&begin.plan)
+            && let Some(direct) = self.store.direct()
+        {
+            return self.begin_at_once(direct, begin);
+        }
         let name = begin.plan.id.clone();
         let name = name.unwrap_or_else(|| random_name("claim-"));
         self.launch(&name, |engine, hold| {
             Box::pin(follow::acquire(engine, hold, begin))
         })
+    }
+
+    /// Whether all limits that are to be created where they are missing are known to exist.
+    fn has_template_limits(&self, plan: &Plan) -> bool {
+        let template = plan.template.as_ref();
+        template.is_none_or(|(keys, _)| keys.iter().all(|key| self.knows_limit(key)))
+    }
+
+    /// Begins an acquisition with a store that decides at once; one that has to wait goes on like any other.
+    fn begin_at_once(
+        self: &Arc<Self>,
+        direct: &dyn Direct,
+        mut begin: Begin,
+    ) -> Result<Slots, AcquireError> {
+        let cancelled = begin.cancel.as_mut().and_then(|it| it.now_or_never());
+        if cancelled.is_some() {
+            return Err(AcquireError::Cancelled {
+                request: begin.plan.shown,
+            });
+        }
+        let name = random_name("claim-");
+        let since = self.now();
+        let hold = Arc::new(Hold::new(Arc::clone(&self.clock), &name));
+        let task = self.count(&hold)?;
+        let mut spec = begin.plan.spec.clone();
+        spec.session.clone_from(&self.session);
+        spec.user = DIRECT_USER.to_owned();
+        let holder: Arc<dyn Holder> = Arc::clone(&hold) as _;
+        let claimed = match direct.claim(NewClaim { name, spec }, holder) {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                self.end_direct(task);
+                let shown = &begin.plan.shown;
+                return Err(AcquireError::Invalid(format!("{shown}: {error}")));
+            }
+        };
+        match claimed {
+            AtOnce::Granted(id) => {
+                let takes = begin.plan.spec.kind == ClaimKind::RateLimit;
+                let waited = self.now().at_most_since(since);
+                let (uid, kind) = (Some(id.as_str()), EventKind::Acquired { waited });
+                let shown = begin.plan.shown;
+                let event = self.events.emit(&hold.name(), uid, &shown, kind);
+                hold.set_acquired_event(event);
+                hold.begin_direct(DirectHold {
+                    engine: Arc::downgrade(self),
+                    task,
+                    id,
+                    shown,
+                    since,
+                });
+                if takes {
+                    // Nothing is held: what was taken stays taken.
+                    hold.wish(Wish::Release);
+                }
+                // Whoever asked is on this thread, and listens.
+                let _ = begin.reply.send(Ok(()));
+            }
+            AtOnce::Waits(id) => {
+                self.listen_to_watch();
+                let counted = Counted {
+                    engine: Arc::clone(self),
+                    task,
+                };
+                let hold = Arc::clone(&hold);
+                self.handle
+                    .spawn(follow::go_on(counted, hold, begin, id, since));
+            }
+        }
+        Ok(Slots::of(hold, Arc::clone(self)))
+    }
+
+    /// What was held directly has ended; whether it had not before.
+    pub(super) fn end_direct(&self, task: u64) -> bool {
+        self.inner().tasks.remove(&task).is_some()
+    }
+
+    /// Counts an acquisition: its number.
+    fn count(&self, hold: &Arc<Hold>) -> Result<u64, AcquireError> {
+        let task = self.last_task.fetch_add(1, Ordering::Relaxed);
+        let mut inner = self.inner();
+        // Looked at under the lock, so that nothing begins behind the back of a drain.
+        if *self.closed.borrow() {
+            return Err(AcquireError::Closed);
+        }
+        if inner.tasks.len() >= CLAIMS_MAX {
+            return Err(AcquireError::Unavailable(format!(
+                "this client has {CLAIMS_MAX} acquisitions already"
+            )));
+        }
+        inner.tasks.insert(task, Arc::clone(hold));
+        Ok(task)
+    }
+
+    fn listen_to_watch(self: &Arc<Self>) {
+        if !self.watching.swap(true, Ordering::Relaxed) {
+            let stream = self.store.watch(&self.session);
+            self.handle.spawn(listen(Arc::downgrade(self), stream));
+        }
     }
 
     /// Begins a task for a claim of this name.
@@ -221,24 +331,8 @@ impl Engine {
         work: impl FnOnce(Counted, Arc<Hold>) -> BoxFuture<'static, ()>,
     ) -> Result<Slots, AcquireError> {
         let hold = Arc::new(Hold::new(Arc::clone(&self.clock), name));
-        let task = self.last_task.fetch_add(1, Ordering::Relaxed);
-        {
-            let mut inner = self.inner();
-            // Looked at under the lock, so that nothing begins behind the back of a drain.
-            if *self.closed.borrow() {
-                return Err(AcquireError::Closed);
-            }
-            if inner.tasks.len() >= CLAIMS_MAX {
-                return Err(AcquireError::Unavailable(format!(
-                    "this client has {CLAIMS_MAX} acquisitions already"
-                )));
-            }
-            inner.tasks.insert(task, Arc::clone(&hold));
-        }
-        if !self.watching.swap(true, Ordering::Relaxed) {
-            let stream = self.store.watch(&self.session);
-            self.handle.spawn(listen(Arc::downgrade(self), stream));
-        }
+        let task = self.count(&hold)?;
+        self.listen_to_watch();
         let counted = Counted {
             engine: Arc::clone(self),
             task,

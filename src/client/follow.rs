@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 
 use super::caller::{Caller, Patience};
 use super::clock::Stamp;
+use super::direct::DirectId;
 use super::engine::{Begin, Counted, Engine, Registration};
 use super::error::{AcquireError, ReleaseError};
 use super::establish::{Claimed, Establish, adopt, bounded};
@@ -122,6 +123,37 @@ pub(super) async fn acquire(counted: Counted, hold: Arc<Hold>, begin: Begin) {
             follow.run(claimed.claim).await;
         }
     }
+}
+
+/// The rest of an acquisition that was not granted at once.
+pub(super) async fn go_on(
+    counted: Counted,
+    hold: Arc<Hold>,
+    begin: Begin,
+    id: DirectId,
+    first_sent: Stamp,
+) {
+    let engine = Arc::clone(counted.engine());
+    let plan = Arc::new(begin.plan);
+    let patience = Patience {
+        time: begin.patience,
+        tried_once: begin.tried_once,
+        cancel: begin.cancel,
+        reply: begin.reply,
+    };
+    let mut caller = Caller::new(&engine, &hold, Arc::clone(&plan), patience);
+    // Nobody else has its name, and the watch does not show it before it was let go of.
+    let (registration, _) = counted.register(&hold.name(), &hold).await;
+    let store = engine.store().direct();
+    let Some(claim) = store.and_then(|store| store.let_go(&id)) else {
+        let gone = format!("{}: its claim was deleted while it waited", plan.shown);
+        caller.fail(AcquireError::Unavailable(gone));
+        return hold.end(Ok(()));
+    };
+    let origin = Origin::Created { first_sent };
+    let claimed = Claimed { claim, origin };
+    let follow = Follow::new(engine, hold, plan, caller, origin, &claimed, &registration);
+    follow.run(claimed.claim).await;
 }
 
 impl Follow {

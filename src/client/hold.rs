@@ -3,13 +3,16 @@
 //! The guard reads the lease by the clock at every check, so it stops believing in time even where the I/O thread
 //! does not run; the task moves it. Neither waits for the other.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::clock::{Clock, Stamp};
+use super::direct::{DirectId, Holder};
+use super::engine::Engine;
 use super::error::ReleaseError;
+use super::events::EventKind;
 use super::lease::{Belief, Lease, Loss};
 use super::slots::Token;
 
@@ -36,6 +39,20 @@ struct State {
     /// The guard has ended: nothing is believed from then on.
     stopped: bool,
     acquired_event: u64,
+    /// Set where it is held directly.
+    direct: Option<DirectHold>,
+}
+
+/// What is held directly: no task follows it, and whoever ends it does what is to be done.
+#[derive(Clone, Debug)]
+pub(super) struct DirectHold {
+    pub(super) engine: Weak<Engine>,
+    /// Its number in the count of the engine.
+    pub(super) task: u64,
+    pub(super) id: DirectId,
+    /// What was asked for, for people.
+    pub(super) shown: String,
+    pub(super) since: Stamp,
 }
 
 /// One acquisition, from its begin to its end.
@@ -78,6 +95,11 @@ impl Hold {
         if state.stopped {
             return None;
         }
+        if state.direct.is_some() {
+            drop(state);
+            let lost = self.lost.borrow().is_some();
+            return Some(if lost { Belief::Lost } else { Belief::Held });
+        }
         let belief = state.lease.as_mut()?.belief(now);
         let loss = state.lease.as_ref().and_then(Lease::loss).cloned();
         drop(state);
@@ -106,14 +128,14 @@ impl Hold {
         self.tell_lost(loss);
     }
 
-    fn tell_lost(&self, loss: Loss) {
+    fn tell_lost(&self, loss: Loss) -> bool {
         self.lost.send_if_modified(|lost| {
             let first = lost.is_none();
             if first {
                 *lost = Some(loss);
             }
             first
-        });
+        })
     }
 
     /// The claim that it follows.
@@ -128,7 +150,53 @@ impl Hold {
 
     /// UID of its claim; empty before it has one.
     pub(super) fn uid(&self) -> String {
-        self.state().uid.clone()
+        let state = self.state();
+        match &state.direct {
+            Some(direct) => direct.id.as_str().to_owned(),
+            None => state.uid.clone(),
+        }
+    }
+
+    /// It is held directly from now on.
+    pub(super) fn begin_direct(&self, direct: DirectHold) {
+        self.state().direct = Some(direct);
+        let wished = self.wished();
+        if wished != Wish::Keep {
+            // The client was closed meanwhile.
+            self.end_direct(wished);
+        }
+    }
+
+    /// Does what is wished with what is held directly.
+    fn end_direct(&self, wish: Wish) {
+        let direct = self.state().direct.clone();
+        let Some(direct) = direct else { return };
+        let Some(engine) = direct.engine.upgrade() else {
+            return;
+        };
+        if !engine.end_direct(direct.task) {
+            return;
+        }
+        if let Some(store) = engine.store().direct() {
+            match wish {
+                Wish::Keep => {}
+                Wish::Release => store.give_back(&direct.id),
+                Wish::Detach | Wish::Yield => drop(store.let_go(&direct.id)),
+            }
+        }
+        if wish == Wish::Release && self.lost.borrow().is_none() {
+            let held = self.now().at_most_since(direct.since);
+            let follows = self.acquired_event();
+            let kind = EventKind::Released { held, follows };
+            self.tell(&engine, &direct, kind);
+        }
+        self.end(Ok(()));
+        engine.note_change();
+    }
+
+    fn tell(&self, engine: &Engine, direct: &DirectHold, kind: EventKind) {
+        let (name, uid) = (self.name(), direct.id.as_str());
+        engine.events().emit(&name, Some(uid), &direct.shown, kind);
     }
 
     /// The claim was granted.
@@ -146,7 +214,14 @@ impl Hold {
 
     /// Tokens of what was granted.
     pub(super) fn tokens(&self) -> Vec<Token> {
-        self.state().tokens.clone()
+        let state = self.state();
+        let Some(direct) = state.direct.clone() else {
+            return state.tokens.clone();
+        };
+        drop(state);
+        let engine = direct.engine.upgrade();
+        let store = engine.as_ref().and_then(|engine| engine.store().direct());
+        store.map(|store| store.tokens(&direct.id)).unwrap_or_default()
     }
 
     /// Number of the event that told of the acquisition.
@@ -167,14 +242,21 @@ impl Hold {
 
     /// Ends the guard: from here on nothing is believed, and the task does as is wished. The first wish counts.
     pub(super) fn wish(&self, wish: Wish) {
-        self.state().stopped = true;
-        self.wish.send_if_modified(|now| {
+        let is_direct = {
+            let mut state = self.state();
+            state.stopped = true;
+            state.direct.is_some()
+        };
+        let first = self.wish.send_if_modified(|now| {
             let first = *now == Wish::Keep;
             if first {
                 *now = wish;
             }
             first
         });
+        if first && is_direct {
+            self.end_direct(wish);
+        }
     }
 
     /// Loses it and gives it back, whoever still has the guard.
@@ -212,5 +294,26 @@ impl Hold {
             Err(_) => None,
         };
         result.unwrap_or(Ok(()))
+    }
+}
+
+impl Holder for Hold {
+    fn lost(&self, loss: Loss) {
+        let direct = self.state().direct.clone();
+        if !self.tell_lost(loss.clone()) {
+            return;
+        }
+        let claim = self.name();
+        let told = loss.clone();
+        self.end(Err(ReleaseError::Lost { claim, loss: told }));
+        let Some(direct) = direct else { return };
+        if let Some(engine) = direct.engine.upgrade() {
+            let kind = EventKind::Lost {
+                loss,
+                held: self.now().at_most_since(direct.since),
+                follows: self.acquired_event(),
+            };
+            self.tell(&engine, &direct, kind);
+        }
     }
 }

@@ -26,6 +26,7 @@
 //! | `caller`, `establish`, `follow` | one claim on that thread: who waits; create or adopt; wait, renew, release |
 //! | `leftover` | claims that nobody wants any more, until they are known to be released |
 //! | `store` | [`Store`]: everything that the above asks of a server, as plain data; another backend implements it |
+//! | `direct` | what a store in the same process can do beside that |
 //! | `cluster` | the store on an API server |
 //! | `connect`, `server_clock` | a connection under Sluice's rules (no blind retries), also for the controller |
 //!
@@ -43,8 +44,10 @@ mod builder;
 mod caller;
 mod cancel;
 mod clock;
+#[cfg(feature = "client")]
 mod cluster;
 mod connect;
+pub mod direct;
 mod drain;
 mod engine;
 mod error;
@@ -60,6 +63,7 @@ mod plan;
 mod rate;
 mod request;
 mod scope;
+#[cfg(feature = "client")]
 mod server_clock;
 mod slots;
 pub mod store;
@@ -69,8 +73,11 @@ pub use acquire::Acquisition;
 pub use builder::{Client, ClientBuilder};
 pub use cancel::{Cancel, Cancellation};
 pub use clock::{Clock, Stamp, SystemClock};
+#[cfg(feature = "client")]
 pub use cluster::Cluster;
-pub use connect::{ConnectError, connect, connect_with};
+pub use connect::ConnectError;
+#[cfg(feature = "client")]
+pub use connect::{connect, connect_with};
 pub use drain::{DrainGuard, DrainReport};
 pub use error::{AcquireError, ReleaseError, RunError, TryAcquireError};
 pub use events::{Event, EventKind};
@@ -79,7 +86,9 @@ pub use lease::{Belief, Loss};
 pub use rate::RateLimit;
 pub use request::{LimitTemplate, Request};
 pub use scope::Scope;
+#[cfg(feature = "client")]
 pub use server_clock::ServerClock;
 pub use slots::{ClaimRef, Slots, Token};
 pub use store::Store;
+pub use crate::embedded::{Embedded, EmbeddedError, Limits};
 pub use worker::{Worker, WorkerUnknown};

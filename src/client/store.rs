@@ -10,8 +10,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+use super::direct::Direct;
 use crate::api::claim::{SlotClaim, SlotClaimSpec, SlotClaimStatus};
 use crate::api::limit::ConcurrencyLimitSpec;
+use crate::api::lock::LockSpec;
 
 /// A claim, as it was read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -153,6 +155,8 @@ pub struct Found {
     pub waiting: i64,
     /// Who holds, as in `claim build-7 (host-a)`.
     pub holders: Vec<String>,
+    /// Tokens of who holds: a holder that is gone never comes back with the same.
+    pub tokens: Vec<i64>,
 }
 
 /// A server that keeps claims of one namespace.
@@ -188,8 +192,21 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Creates a limit of this key; [`StoreError::Exists`] if there is one.
     async fn create_limit(&self, key: &str, spec: &ConcurrencyLimitSpec) -> Result<(), StoreError>;
 
+    /// Creates a lock of this key; [`StoreError::Exists`] if there is one.
+    async fn create_lock(&self, key: &str, spec: &LockSpec) -> Result<(), StoreError>;
+
     /// Looks at what a request names, as far as the caller may.
     async fn look(&self, wanted: &[Wanted]) -> Vec<Sight>;
+
+    /// How long between two looks at what somebody waits to see the end of.
+    fn look_pause(&self) -> Duration {
+        Duration::from_millis(500)
+    }
+
+    /// Decides at once, on the thread that asks, where it can.
+    fn direct(&self) -> Option<&dyn Direct> {
+        None
+    }
 
     /// How long one request may take before it counts as unanswered.
     fn request_timeout(&self) -> Duration {
