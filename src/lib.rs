@@ -25,10 +25,14 @@ pub mod api;
 pub mod bridge;
 #[cfg(feature = "cli")]
 pub mod cli;
-#[cfg(feature = "client")]
+#[cfg(feature = "embedded")]
 pub mod client;
 #[cfg(feature = "controller")]
 pub mod controller;
+#[cfg(feature = "embedded")]
+mod convert;
+#[cfg(feature = "embedded")]
+mod embedded;
 #[cfg(feature = "controller")]
 pub mod election;
 pub mod ledger;

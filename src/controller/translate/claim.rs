@@ -12,16 +12,12 @@ use serde_json::{Value, json};
 use super::patch::{add, granted_lease, test};
 use super::pod::{effective_priority, pool_kind, version};
 use super::status::{attempt_number, attempt_of, time};
-use crate::api::claim::{
-    ClaimGrant, ClaimIfMissing, ClaimKind, ClaimPhase as ApiPhase, SlotClaimSpec, SlotClaimStatus,
-};
-use crate::api::key::{Key, QualifiedKey};
-use crate::api::status::LockMode;
+use crate::api::claim::{ClaimGrant, ClaimPhase as ApiPhase, SlotClaimSpec, SlotClaimStatus};
 use crate::controller::transport::PatchOperation;
+use crate::convert::{claim_view, claim_wants};
 use crate::ledger::{
-    Amount, Ask, Attempt, ClaimAction, ClaimPhase, ClaimView, Gates, Granted, GrantedLease,
-    Mention, Micros, Name, PoolKey, PoolKind, Progress, RequestText, RequestView, RevokeReason,
-    Span, Terms, Token, Wants,
+    Amount, Ask, Attempt, ClaimAction, Gates, Granted, GrantedLease, Micros, Name, PoolKey,
+    Progress, RequestText, RequestView, Span, Token,
 };
 
 /// Most characters of a status message; the API refuses longer ones.
@@ -55,7 +51,7 @@ pub fn claim(object: DynamicObject, priority_max: Option<i32>) -> RequestView {
     let ask = match (&spec, status_broken) {
         (_, Some(why)) => Ask::Bad(why.into()),
         (Err(why), None) => Ask::Bad(why.as_str().into()),
-        (Ok(spec), None) => match wants(spec, &namespace) {
+        (Ok(spec), None) => match claim_wants(spec, &namespace) {
             Ok(wants) => Ask::Wants(wants),
             Err(why) => Ask::Bad(why.into()),
         },
@@ -93,105 +89,8 @@ pub fn claim(object: DynamicObject, priority_max: Option<i32>) -> RequestView {
     }
 }
 
-fn claim_view(spec: &SlotClaimSpec, status: &SlotClaimStatus) -> ClaimView {
-    ClaimView {
-        phase: match status.phase {
-            ApiPhase::Pending => ClaimPhase::Pending,
-            ApiPhase::Granted => ClaimPhase::Granted,
-            ApiPhase::Denied => ClaimPhase::Denied,
-            ApiPhase::TimedOut => ClaimPhase::TimedOut,
-            ApiPhase::Revoked => ClaimPhase::Revoked,
-            ApiPhase::Released => ClaimPhase::Released,
-        },
-        seq: u64::try_from(spec.renew.seq).unwrap_or(0),
-        release: spec.release,
-        expired: [RevokeReason::Expired, RevokeReason::PodEnded]
-            .iter()
-            .any(|reason| reason.word() == status.reason),
-        lease: spec.lease_duration_seconds.map(seconds),
-        hold_max: spec.max_hold_seconds.map(seconds),
-        pod: spec
-            .pod_ref
-            .as_ref()
-            .map(|pod| (pod.uid.as_str().into(), pod.name.as_str().into())),
-        terms: status.lease_duration_seconds.map(|lease| Terms {
-            lease: seconds(lease),
-            lock_delay: status.lock_delay_seconds.map(seconds).unwrap_or_default(),
-        }),
-    }
-}
-
-pub(super) fn seconds(seconds: i32) -> Span {
-    Span::seconds(u64::try_from(seconds).unwrap_or(0))
-}
-
 fn whole_seconds(span: Span) -> u64 {
     span.0.div_ceil(1000)
-}
-
-fn wants(spec: &SlotClaimSpec, namespace: &Name) -> Result<Wants, String> {
-    let rate = spec.kind == ClaimKind::RateLimit;
-    let mut mentions = Vec::with_capacity(spec.slots.len().saturating_add(spec.locks.len()));
-    for entry in &spec.slots {
-        let slots = u32::try_from(entry.slots)
-            .map_err(|_| format!("spec.slots: limit {} asks for {}", entry.limit, entry.slots))?;
-        let key = qualified("spec.slots", &entry.limit)?;
-        let name = match &entry.worker {
-            Some(worker) => key
-                .key
-                .child(worker)
-                .map_err(|why| format!("spec.slots: worker of limit {}: {why}", entry.limit))?,
-            None => key.key,
-        };
-        let amount = if rate {
-            Amount::Rate(slots)
-        } else {
-            Amount::Slots(slots)
-        };
-        mentions.push(mention(
-            PoolKind::Limit,
-            key.namespace,
-            &name,
-            namespace,
-            amount,
-        ));
-    }
-    for entry in &spec.locks {
-        let key = qualified("spec.locks", &entry.lock)?;
-        let amount = match entry.mode {
-            LockMode::Shared => Amount::Shared,
-            LockMode::Exclusive => Amount::Exclusive,
-        };
-        mentions.push(mention(
-            PoolKind::Lock,
-            key.namespace,
-            &key.key,
-            namespace,
-            amount,
-        ));
-    }
-    Ok(Wants {
-        mentions: mentions.into(),
-        ignore_missing: spec.if_missing == ClaimIfMissing::Ignore,
-        timeout: spec.timeout_seconds.map(seconds),
-        fail_on_timeout: true,
-        deny_missing: spec.if_missing == ClaimIfMissing::Deny,
-    })
-}
-
-fn qualified(field: &str, text: &str) -> Result<QualifiedKey, String> {
-    QualifiedKey::parse(text).map_err(|why| format!("{field}: {text:?}: {why}"))
-}
-
-fn mention(kind: PoolKind, of: Option<String>, key: &Key, own: &Name, amount: Amount) -> Mention {
-    Mention {
-        pool: PoolKey {
-            kind,
-            namespace: of.map_or_else(|| own.clone(), Name::from),
-            name: key.object_name().into(),
-        },
-        amount,
-    }
 }
 
 /// What a status says was granted; one that no controller can have written is nothing.
@@ -330,6 +229,7 @@ fn short(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{PoolKind, Terms};
 
     fn read(value: Value) -> RequestView {
         claim(serde_json::from_value(value).unwrap(), None)

@@ -142,7 +142,7 @@ fn lease<A: AmountWire>(lease: ApiLease<A>, namespace: &Name) -> Result<Lease, S
         token: token(lease.token)?,
         attempt,
         granted_at: micros(&lease.granted_at),
-        linger: lease.linger_seconds.map(super::claim::seconds),
+        linger: lease.linger_seconds.map(crate::convert::seconds),
         extra: extra(lease.extra),
     })
 }

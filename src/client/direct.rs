@@ -1,0 +1,52 @@
+//! What a store in the caller's own process can do beside a [`Store`](super::Store): decide at once, on the thread that
+//! asks. An acquisition that is granted that way costs no task, no watch and no renewal; one that has to wait goes on
+//! like any other.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::lease::Loss;
+use super::slots::Token;
+use super::store::{ClaimVersion, NewClaim, StoreError};
+use crate::ledger::Uid;
+
+/// Who holds a claim in this process, and is told when it is lost.
+pub trait Holder: Debug + Send + Sync {
+    /// It is lost.
+    fn lost(&self, loss: Loss);
+}
+
+/// A claim that is held directly.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DirectId(pub(crate) Uid);
+
+impl DirectId {
+    /// UID of the claim.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// What became of a claim at once.
+#[derive(Debug)]
+pub enum AtOnce {
+    /// It is granted, and lasts as long as the process does not give it back.
+    Granted(DirectId),
+    /// It waits, or was refused: it has to be let go of, and followed like any other claim.
+    Waits(DirectId),
+}
+
+/// A store that decides on the thread that asks.
+pub trait Direct: Debug + Send + Sync {
+    /// Creates a claim.
+    fn claim(&self, claim: NewClaim, holder: Arc<dyn Holder>) -> Result<AtOnce, StoreError>;
+
+    /// Tokens of what it holds.
+    fn tokens(&self, id: &DirectId) -> Vec<Token>;
+
+    /// Gives it back.
+    fn give_back(&self, id: &DirectId);
+
+    /// Leaves it to its lease: it is like any other claim of the store from now on. One that was refused is gone then.
+    fn let_go(&self, id: &DirectId) -> Option<ClaimVersion>;
+}

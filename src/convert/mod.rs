@@ -1,0 +1,10 @@
+//! From the API's specs to the ledger's plain data, for everybody who drives a ledger.
+//!
+//! Pure and total: what cannot be understood becomes a sentence. Decides nothing. Tested by the round trips of
+//! `controller/translate`, which reads whole objects, and by what embedded clients do.
+
+mod claim;
+mod pool;
+
+pub(crate) use claim::{claim_view, claim_wants, seconds};
+pub(crate) use pool::{limit_spec, lock_spec};

@@ -1,0 +1,34 @@
+//! The whole SDK inside one process: no API server, and the same ledger.
+//!
+//! ```
+//! use sluice::client::Client;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::embedded([("gpu", 2)])?;
+//! let slots = client.concurrency("gpu").acquire().await?;
+//! slots.release().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `limits` | [`Limits`]: what a client is given |
+//! | `store` | [`Embedded`]: the store, and its thread for deadlines |
+//! | `world` | the tables, and the ledger over them |
+//! | `row`, `sessions` | one claim; what watches have still to show |
+//!
+//! Nothing here decides who gets a slot: the world shows the ledger what a server would show, and carries out what it
+//! asks for. What an API server would refuse of a client is refused here too. Nothing is kept when the process ends.
+//!
+//! Tested by `tests/embedded.rs`, with the same bodies as the cluster's tests.
+
+mod limits;
+mod row;
+mod sessions;
+mod store;
+mod world;
+
+pub use limits::{EmbeddedError, Limits};
+pub use store::Embedded;

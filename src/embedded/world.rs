@@ -1,0 +1,450 @@
+//! The server of an embedded client: tables of limits, locks and claims, and the ledger that decides over them.
+//!
+//! Every effect of the ledger is carried out at once and answered before anything else happens, so nothing is ever
+//! under way, lost or late. It keeps what an API server would keep, and refuses what that would refuse; who gets a slot
+//! is the ledger's word alone. Time is an argument. Tested through `Client::embedded`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::row::Row;
+use super::sessions::Sessions;
+use crate::client::Loss;
+use crate::client::direct::Holder;
+use crate::ledger::{
+    ChildOutcome, ChildWrite, ClaimAction, ClaimPhase, ClaimTimes, Command, Effect, Epoch, Found,
+    Guard, Ledger, Now, Options, Owner, Part, PatchOutcome, PoolKey, PoolKind,
+    PoolObject, PoolSpec, PoolStatus, RequestAction, RequestPatch, Span, StatusWrite, Tick, Uid,
+    Version, WriteOutcome,
+};
+
+/// How long what a claim came to can be read, where nobody has read it yet.
+const ENDED_KEPT: Span = Span::seconds(60);
+/// How often the claims of direct holders are renewed: a third of the shortest lease.
+const RENEW_EVERY: Span = Span::seconds(5);
+
+/// Holders that have to be told how they lost what they held; after the world is unlocked.
+pub(super) type Losses = Vec<(Arc<dyn Holder>, Loss)>;
+
+/// Tables, and the ledger over them.
+#[derive(Debug)]
+pub(super) struct World {
+    ledger: Ledger,
+    now: Now,
+    version: u128,
+    uids: u64,
+    pools: BTreeMap<PoolKey, PoolObject>,
+    rows: HashMap<Uid, Row>,
+    /// Claims that can be found by name: all but those of direct holders.
+    names: HashMap<String, Uid>,
+    /// How many rows are renewed here.
+    kept: usize,
+    renew_at: Tick,
+    pub(super) sessions: Sessions,
+    losses: Losses,
+}
+
+impl World {
+    pub(super) fn new(now: Now) -> Self {
+        let mut ledger = Ledger::new(Options {
+            process: "embedded".into(),
+            events: false,
+            claims: ClaimTimes {
+                ended: ENDED_KEPT,
+                released: Span(0),
+            },
+        });
+        ledger.handle(now, Command::Lead { epoch: Epoch(1) });
+        Self {
+            ledger,
+            now,
+            version: 0,
+            uids: 0,
+            pools: BTreeMap::new(),
+            rows: HashMap::new(),
+            names: HashMap::new(),
+            kept: 0,
+            renew_at: now.tick.after(RENEW_EVERY),
+            sessions: Sessions::default(),
+            losses: Vec::new(),
+        }
+    }
+
+    /// Time has come so far. Claims of direct holders are renewed before anything is decided by it: as long as this
+    /// process lives, they hold.
+    pub(super) fn advance(&mut self, now: Now) {
+        self.now.tick = self.now.tick.max(now.tick);
+        self.now.server = self.now.server.max(now.server);
+        if self.now.tick < self.renew_at {
+            return;
+        }
+        self.renew_at = self.now.tick.after(RENEW_EVERY);
+        if self.kept == 0 {
+            return;
+        }
+        for row in self.rows.values_mut() {
+            if row.holder.is_some()
+                && let Some(claim) = &mut row.view.claim
+                && claim.phase == ClaimPhase::Granted
+            {
+                claim.seq = claim.seq.saturating_add(1);
+                row.spec.renew.seq = row.spec.renew.seq.saturating_add(1);
+                self.version = self.version.saturating_add(1);
+                row.view.version = Version(self.version);
+                let seen = Command::RequestSeen(Box::new(row.view.clone()));
+                self.ledger.handle(self.now, seen);
+            }
+        }
+    }
+
+    /// When something is to be done if nobody comes before.
+    pub(super) fn deadline(&self) -> Option<Tick> {
+        let renew = (self.kept > 0).then_some(self.renew_at);
+        [self.ledger.poll_deadline(), renew]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Nothing but time has passed.
+    pub(super) fn tick(&mut self) {
+        self.ledger.handle(self.now, Command::Tick);
+        self.settle();
+    }
+
+    /// Who has lost something since the last time.
+    pub(super) fn take_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.losses)
+    }
+
+    /// The time of its last word, by both clocks.
+    pub(super) fn now(&self) -> Now {
+        self.now
+    }
+
+    pub(super) fn next_uid(&mut self) -> u64 {
+        self.uids = self.uids.saturating_add(1);
+        self.uids
+    }
+
+    fn next_version(&mut self) -> Version {
+        self.version = self.version.saturating_add(1);
+        Version(self.version)
+    }
+
+    // Limits and locks.
+
+    pub(super) fn pool(&self, key: &PoolKey) -> Option<&PoolObject> {
+        self.pools.get(key)
+    }
+
+    /// Creates a limit or lock; false if there is one.
+    pub(super) fn create_pool(
+        &mut self,
+        key: PoolKey,
+        spec: PoolSpec,
+        owner: Option<Owner>,
+    ) -> bool {
+        if self.pools.contains_key(&key) {
+            return false;
+        }
+        let object = self.new_pool(key, spec, owner);
+        self.ledger
+            .handle(self.now, Command::PoolSeen(Box::new(object)));
+        true
+    }
+
+    fn new_pool(&mut self, key: PoolKey, spec: PoolSpec, owner: Option<Owner>) -> PoolObject {
+        let uid = format!("{:08}-pool", self.next_uid());
+        let object = PoolObject {
+            key: key.clone(),
+            uid: uid.into(),
+            version: self.next_version(),
+            generation: 1,
+            deleting: false,
+            spec: Part::Read(spec),
+            status: Part::Read(PoolStatus::default()),
+            owner,
+            released: Default::default(),
+            set_aside: None,
+        };
+        self.pools.insert(key, object.clone());
+        object
+    }
+
+    /// Changes the spec of a limit or lock; false if there is none.
+    pub(super) fn edit_pool(&mut self, key: &PoolKey, spec: PoolSpec) -> bool {
+        let version = self.next_version();
+        let Some(object) = self.pools.get_mut(key) else {
+            return false;
+        };
+        object.spec = Part::Read(spec);
+        object.generation = object.generation.saturating_add(1);
+        object.version = version;
+        let seen = Command::PoolSeen(Box::new(object.clone()));
+        self.ledger.handle(self.now, seen);
+        true
+    }
+
+    // Claims.
+
+    pub(super) fn row(&self, uid: &Uid) -> Option<&Row> {
+        self.rows.get(uid)
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<&Row> {
+        self.rows.get(self.names.get(name)?)
+    }
+
+    /// A claim is created.
+    pub(super) fn insert(&mut self, mut row: Row) {
+        row.view.version = self.next_version();
+        self.kept = self.kept.saturating_add(usize::from(row.holder.is_some()));
+        if row.holder.is_none() {
+            self.index(&row);
+        }
+        let view = row.view.clone();
+        self.rows.insert(view.uid.clone(), row);
+        self.ledger
+            .handle(self.now, Command::RequestSeen(Box::new(view)));
+    }
+
+    fn index(&mut self, row: &Row) {
+        let name = row.view.name.to_string();
+        self.names.insert(name, row.view.uid.clone());
+    }
+
+    /// Somebody writes a claim's spec; the ledger is shown it.
+    pub(super) fn write(&mut self, uid: &Uid, change: impl FnOnce(&mut Row)) {
+        let version = self.next_version();
+        let Some(row) = self.rows.get_mut(uid) else {
+            return;
+        };
+        change(row);
+        row.reflect();
+        row.view.version = version;
+        let view = row.view.clone();
+        self.sessions.note(row);
+        self.ledger
+            .handle(self.now, Command::RequestSeen(Box::new(view)));
+    }
+
+    /// Nobody in here renews a claim any more: it is found by its name from now on, and whoever has it renews it.
+    pub(super) fn let_go(&mut self, uid: &Uid) {
+        let Some(row) = self.rows.get_mut(uid) else {
+            return;
+        };
+        if row.holder.take().is_none() {
+            return;
+        }
+        self.kept = self.kept.saturating_sub(1);
+        let name = row.view.name.to_string();
+        self.names.insert(name, uid.clone());
+        // Its lease counts from here.
+        self.write(uid, |row| {
+            row.spec.renew.seq = row.spec.renew.seq.saturating_add(1)
+        });
+    }
+
+    /// A claim is deleted by somebody: it vanishes, and the ledger does as it does with one that vanished.
+    pub(super) fn delete(&mut self, uid: &Uid) {
+        let version = self.next_version();
+        let Some(mut row) = self.remove(uid) else {
+            return;
+        };
+        row.view.version = version;
+        self.ledger
+            .handle(self.now, Command::RequestVanished(Box::new(row.view)));
+    }
+
+    fn remove(&mut self, uid: &Uid) -> Option<Row> {
+        let row = self.rows.remove(uid)?;
+        self.kept = self.kept.saturating_sub(usize::from(row.holder.is_some()));
+        if self.names.get(row.view.name.as_str()) == Some(uid) {
+            self.names.remove(row.view.name.as_str());
+        }
+        self.sessions.note_gone(&row);
+        Some(row)
+    }
+
+    // Effects.
+
+    /// Carries out all that the ledger asks for.
+    pub(super) fn settle(&mut self) {
+        while let Some(effect) = self.ledger.poll_effect() {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let answer = match effect {
+            Effect::WriteStatus(write) => self.write_status(*write),
+            Effect::Patch(patch) => self.patch(*patch),
+            Effect::DeleteClaim(deletion) => {
+                let same = self
+                    .rows
+                    .get(&deletion.uid)
+                    .is_none_or(|row| row.view.version == deletion.version);
+                let outcome = if same {
+                    self.remove(&deletion.uid);
+                    PatchOutcome::Gone
+                } else {
+                    PatchOutcome::Refused("it has changed".to_owned())
+                };
+                Command::ClaimDeleted {
+                    uid: deletion.uid,
+                    outcome,
+                }
+            }
+            Effect::WriteChild(write) => self.write_child(*write),
+            Effect::ReadPool(pool) => {
+                let found = self.pools.get(&pool).cloned();
+                let found = found.map_or(Found::Absent, |it| Found::Present(Box::new(it)));
+                Command::PoolRead { pool, found }
+            }
+            Effect::ReadRequest { uid, .. } => {
+                let found = self.rows.get(&uid).map(|row| row.view.clone());
+                let found = found.map_or(Found::Absent, |it| Found::Present(Box::new(it)));
+                Command::RequestRead { uid, found }
+            }
+            Effect::ListRequests { ticket } => {
+                let listed = self.rows.values().map(|row| row.view.clone()).collect();
+                Command::RequestsListed {
+                    ticket,
+                    listed: Some(listed),
+                }
+            }
+            // No claim in here lives as long as a pod, and there are no nodes.
+            Effect::ReadHolderPod { uid, .. } => Command::HolderPodRead {
+                uid,
+                found: Found::Unknown,
+            },
+            Effect::ReadNode(node) => Command::NodeRead {
+                node,
+                out_of_service: None,
+            },
+            Effect::Event(_) => return,
+        };
+        self.ledger.handle(self.now, answer);
+    }
+
+    fn write_status(&mut self, write: StatusWrite) -> Command {
+        let version = self.next_version();
+        let outcome = match self.pools.get_mut(&write.pool) {
+            None => WriteOutcome::NotFound,
+            Some(object) => {
+                let batch = object.status.read().and_then(|status| status.batch.clone());
+                let current = match write.guard {
+                    Guard::Version(version) => object.version == version,
+                    Guard::Tested { generation, batch: of } => {
+                        object.generation == generation && batch == of
+                    }
+                };
+                if object.uid == write.uid && current {
+                    object.version = version;
+                    object.status = Part::Read(write.status);
+                    WriteOutcome::Applied(Box::new(object.clone()))
+                } else {
+                    WriteOutcome::Conflict
+                }
+            }
+        };
+        Command::StatusWritten {
+            pool: write.pool,
+            batch: write.batch,
+            outcome,
+        }
+    }
+
+    fn patch(&mut self, patch: RequestPatch) -> Command {
+        let kind = patch.kind();
+        let version = self.next_version();
+        let outcome = match (self.rows.get_mut(&patch.uid), patch.action) {
+            (None, _) => PatchOutcome::Gone,
+            (Some(row), RequestAction::Claim(action)) => {
+                let revokes = matches!(action, ClaimAction::Revoke { .. });
+                if row.apply(action) {
+                    row.view.version = version;
+                    self.sessions.note(row);
+                    if revokes && let Some(holder) = &row.holder {
+                        let loss = Loss::Revoked(format!("{}: {}", row.reason, row.message));
+                        self.losses.push((Arc::clone(holder), loss));
+                    }
+                    PatchOutcome::Applied(Box::new(row.view.clone()))
+                } else {
+                    PatchOutcome::Refused("a test of the patch failed".to_owned())
+                }
+            }
+            // Labels and finalizers are of pods.
+            (Some(_), _) => PatchOutcome::Refused("a claim has no such thing".to_owned()),
+        };
+        Command::RequestPatched {
+            uid: patch.uid,
+            patch: kind,
+            outcome,
+        }
+    }
+
+    fn write_child(&mut self, write: ChildWrite) -> Command {
+        let pool = write.pool().clone();
+        let doubtful = |why: &str| ChildOutcome::Doubtful(why.to_owned());
+        let outcome = match write {
+            ChildWrite::Create { pool, family, spec } => {
+                if self.pools.contains_key(&pool) {
+                    doubtful("it exists already")
+                } else {
+                    let owner = Owner {
+                        uid: family.uid,
+                        generation: family.generation,
+                    };
+                    ChildOutcome::Written(Box::new(self.new_pool(pool, spec, Some(owner))))
+                }
+            }
+            ChildWrite::Update {
+                pool,
+                uid,
+                version,
+                family,
+                spec,
+            } => {
+                let next = self.next_version();
+                match self.pools.get_mut(&pool) {
+                    Some(object) if object.uid == uid && object.version == version => {
+                        object.owner = Some(Owner {
+                            uid: family.uid,
+                            generation: family.generation,
+                        });
+                        object.spec = Part::Read(spec);
+                        object.generation = object.generation.saturating_add(1);
+                        object.version = next;
+                        ChildOutcome::Written(Box::new(object.clone()))
+                    }
+                    _ => doubtful("it has changed"),
+                }
+            }
+            ChildWrite::Delete { pool, uid, version } => {
+                let same = self
+                    .pools
+                    .get(&pool)
+                    .is_some_and(|it| it.uid == uid && it.version == version);
+                if same {
+                    self.pools.remove(&pool);
+                    ChildOutcome::Deleted
+                } else {
+                    doubtful("it has changed")
+                }
+            }
+        };
+        Command::ChildWritten { pool, outcome }
+    }
+}
+
+/// The key of a pool by what people write.
+pub(super) fn pool_key(kind: PoolKind, namespace: &str, object_name: &str) -> PoolKey {
+    PoolKey {
+        kind,
+        namespace: namespace.into(),
+        name: object_name.into(),
+    }
+}
+
