@@ -36,3 +36,8 @@ mod embedded;
 #[cfg(feature = "controller")]
 pub mod election;
 pub mod ledger;
+
+/// The code in `docs/sdk.md` compiles.
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../docs/sdk.md")]
+struct SdkDocument;

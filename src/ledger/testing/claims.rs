@@ -28,7 +28,7 @@ fn with(spec: PoolSpec) -> World {
     world
 }
 
-fn create(world: &mut World, mut view: RequestView) -> Uid {
+pub(super) fn create(world: &mut World, mut view: RequestView) -> Uid {
     world.server.clock.0 += 1_000_000;
     view.arrival = world.server.clock;
     world.server.put_pod(view).uid
@@ -40,11 +40,11 @@ fn edit(world: &mut World, uid: &Uid, edit: impl FnOnce(&mut ClaimView)) {
     world.server.put_pod(view);
 }
 
-fn renew(world: &mut World, uid: &Uid) {
+pub(super) fn renew(world: &mut World, uid: &Uid) {
     edit(world, uid, |claim| claim.seq += 1);
 }
 
-fn release(world: &mut World, uid: &Uid) {
+pub(super) fn release(world: &mut World, uid: &Uid) {
     let mut view = world.server.pods[uid].clone();
     let claim = view.claim.as_mut().unwrap();
     claim.release = true;
@@ -52,7 +52,7 @@ fn release(world: &mut World, uid: &Uid) {
     world.server.put_pod(view);
 }
 
-fn phase(world: &World, uid: &Uid) -> Option<ClaimPhase> {
+pub(super) fn phase(world: &World, uid: &Uid) -> Option<ClaimPhase> {
     let view = world.server.pods.get(uid)?;
     Some(view.claim.as_ref()?.phase)
 }

@@ -9,6 +9,7 @@ mod bounds;
 mod check;
 mod claims;
 mod lead;
+mod parity;
 mod people;
 mod random;
 pub(crate) mod server;
