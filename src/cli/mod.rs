@@ -50,7 +50,7 @@ enum Subcommands {
     Holders(holders::Arguments),
     /// Lists who waits for a limit or lock, in order, and what each waits for.
     Queue(queue::Arguments),
-    /// Says why a pod waits, or what it holds.
+    /// Says why a pod or claim waits, or what it holds.
     Why(why::Arguments),
     /// Shows limits and locks live.
     Top(top::Arguments),
@@ -142,6 +142,11 @@ impl CliError {
     /// The server says that one may not.
     fn is_forbidden(&self) -> bool {
         matches!(self, Self::Server { source: kube::Error::Api(status), .. } if status.code == 403)
+    }
+
+    /// The server does not have it, or does not know its kind.
+    fn is_not_found(&self) -> bool {
+        matches!(self, Self::Server { source: kube::Error::Api(status), .. } if status.code == 404)
     }
 }
 
