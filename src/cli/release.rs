@@ -1,4 +1,5 @@
-//! `sluice release`: takes slots from a holder without proof of its end, on a person's word, and on the record.
+//! `sluice release`: takes slots from a holder without proof of its end, on a person's word, and on the record; or, with
+//! `--claim`, gives back what the caller itself holds ([`claim`]).
 //!
 //! It writes one annotation and decides nothing: the controller acts on it. First an event says who asked, and why;
 //! without that record nothing is released. While the uid is in the annotation the controller does not count that
@@ -6,13 +7,14 @@
 //! Running the command again finishes what was left.
 
 mod annotation;
+mod claim;
 mod record;
 
 use std::time::{Duration, Instant};
 
 use kube::api::DynamicObject;
 
-use super::look::{Named, Scope, Server, Target, claims, pods, pools, request, words};
+use super::look::{Scope, Server, Target, claims, pods, pools, request, words};
 use super::{CliError, output};
 use crate::api::names;
 use crate::ledger::{Amount, End, HolderKind, Lease, PoolObject, Uid};
@@ -30,25 +32,33 @@ const REASON_CHARS_MAX: usize = 500;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  sluice release --claim \"$claim\"                      gives back what `sluice acquire` has acquired
   sluice release gpu --holder render-2whwv --force --reason 'node burnt down'
   sluice release gpu --holder claim/nightly-import --force --reason 'its host is gone'
   sluice release lock/deploy -n team --holder 6f1c2c9e-6a3d-4d4e-9a55-1c6f3f0a7b11 --force --reason 'ticket 4711'
 
-The next one in the queue may start at once, while a pod or process that still runs goes on running. Sluice can stop
+With KEY and --holder, the next one in the queue may start at once, while a pod or process that still runs goes on running. Sluice can stop
 neither (`sluice run` stops its command when it hears of it); the fencing token is what tells them apart.")]
 pub(super) struct Arguments {
-    #[command(flatten)]
-    named: Named,
+    /// Limit or lock: gpu, gpu:worker-1, licences/matlab, lock/deploy.
+    #[arg(value_name = "KEY", required_unless_present = "claim")]
+    key: Option<String>,
+    /// KEY is a lock, as if it began with lock/.
+    #[arg(long, requires = "key")]
+    lock: bool,
+    /// A claim of one's own: it is given back.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["key", "holder", "force", "reason"])]
+    claim: Option<String>,
     /// Name or uid of the holder: NAME, pod/NAME or claim/NAME; NAMESPACE/NAME where several namespaces have one of
     /// that name.
-    #[arg(long, value_name = "POD|CLAIM|UID")]
-    holder: String,
+    #[arg(long, value_name = "POD|CLAIM|UID", required_unless_present = "claim")]
+    holder: Option<String>,
     /// Yes: without proof that it has ended.
     #[arg(long)]
     force: bool,
     /// Why, for the record.
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
+    #[arg(long, value_name = "TEXT", required_unless_present = "claim")]
+    reason: Option<String>,
     /// How long to wait for a controller to act.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     wait_seconds: u64,
@@ -69,8 +79,14 @@ struct Holder {
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let server = arguments.scope.open().await?;
-    let target = arguments.named.target(&server.namespace)?;
-    let reason = arguments.reason.trim();
+    let deadline =
+        Instant::now() + Duration::from_secs(arguments.wait_seconds.min(WAIT_SECONDS_MAX));
+    if let Some(name) = &arguments.claim {
+        return claim::give_back(&server, name, deadline).await;
+    }
+    let key = arguments.key.as_deref().unwrap_or_default();
+    let target = Target::parse(key, arguments.lock, &server.namespace).map_err(CliError::Usage)?;
+    let reason = arguments.reason.as_deref().unwrap_or_default().trim();
     if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
         return Err(CliError::Usage(format!(
             "--reason is for the record: say in 1 to {REASON_CHARS_MAX} characters why this is done"
@@ -78,15 +94,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     }
     let object = pools::get(&server, &target).await?;
     let pool = pools::read(target.kind, object.clone());
-    let holder = find(&pool, &target, &arguments.holder)?;
+    let said = arguments.holder.as_deref().unwrap_or_default();
+    let holder = find(&pool, &target, said)?;
     if !arguments.force {
         return Err(CliError::Usage(unforced(&server, &target, &holder).await));
     }
     if holder.holds.is_some() {
         record(&server, &target, &object, &holder, reason).await?;
         annotate(&server, &target, &pool.uid, &holder.uid, true).await?;
-        let deadline =
-            Instant::now() + Duration::from_secs(arguments.wait_seconds.min(WAIT_SECONDS_MAX));
         wait(&server, &target, &pool.uid, &holder, deadline).await?;
         let text = format!(
             "{target}: the slots of {holder} are free; the event ReleaseRequested says why"

@@ -132,7 +132,10 @@ fn what_a_running_pod_holds() {
     let annotations = granted("gpu", "uid-ConcurrencyLimit-gpu");
     let pod = running("a", annotations.clone());
     let answer = said(std::slice::from_ref(&gpu), &[pod]);
-    assert_eq!((answer.state, answer.reason.as_ref()), ("Held", "SlotsGranted"));
+    assert_eq!(
+        (answer.state, answer.reason.as_ref()),
+        ("Held", "SlotsGranted")
+    );
     assert_eq!(
         answer.message,
         "it holds 1 slot of limit team/gpu since 2026-11-21T10:00:00Z, token 1"
@@ -174,7 +177,10 @@ fn what_has_ended_and_what_is_not_ours() {
     let mut ended = running("a", slots("gpu"));
     ended.data["status"]["phase"] = "Failed".into();
     let answer = said(&[gpu], &[ended.clone()]);
-    assert_eq!((answer.state, answer.reason.as_ref()), ("Ended", "AwaitingProof"));
+    assert_eq!(
+        (answer.state, answer.reason.as_ref()),
+        ("Ended", "AwaitingProof")
+    );
     assert!(
         answer.message.contains("until its end is proven"),
         "{}",
@@ -184,7 +190,10 @@ fn what_has_ended_and_what_is_not_ours() {
     assert_eq!(answer.message, "it has ended (Failed) and holds nothing");
 
     let answer = said(&[], &[running("plain", json!({}))]);
-    assert_eq!((answer.state, answer.reason.as_ref()), ("NotOurs", "AsksForNothing"));
+    assert_eq!(
+        (answer.state, answer.reason.as_ref()),
+        ("NotOurs", "AsksForNothing")
+    );
 }
 
 #[test]
