@@ -198,7 +198,7 @@ impl FromStr for QualifiedKey {
 }
 
 /// Quotes text of a tenant for a message: escaped, and cut to a length that a condition can hold.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(MAX_QUOTED)

@@ -1,45 +1,85 @@
-//! A connection to an API server under Sluice's rules.
+//! The SDK: a program takes slots and locks from the same limits as pods, in one queue with them.
 //!
-//! The client repeats nothing by itself: kube's default retry layer repeats every method on 429, 503
-//! and 504, and a write that was applied and unanswered must not be sent again by somebody who does not
-//! know what it was for. Never decides anything about slots. Tested against the real control plane.
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = sluice::client::Client::try_default().await?;
+//! let slots = client.concurrency(["gpu", "db"]).occupy(2).acquire().await?;
+//! // ... work; `slots.check()?` before each step that must not run without them ...
+//! slots.release().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `builder` | [`Client`], [`ClientBuilder`]: how a process comes to the SDK |
+//! | `request`, `plan`, `keys` | [`Request`]: what is asked for, and its check before anything is sent |
+//! | `acquire` | the caller's side of an acquisition: wait, try, try again, run a body |
+//! | `slots` | [`Slots`]: the guard; [`ClaimRef`]: what is left of one that was detached |
+//! | `rate` | [`RateLimit`]: take once, never hold |
+//! | `worker`, `scope`, `drain`, `cancel` | [`Worker`], [`Scope`], [`DrainReport`], [`Cancel`] |
+//! | `events` | [`Event`]: acquired, released, timed out, lost; by callback and by tracing |
+//! | `error` | [`AcquireError`] and its kin; what a message says |
+//! | `lease`, `clock` | whether a holder may still believe: a pure machine over the times it is given |
+//! | `hold` | that machine, shared between the guard and the task that renews |
+//! | `engine`, `news` | the one thread of a process that does all I/O; the one watch, and for whom it is |
+//! | `caller`, `establish`, `follow` | one claim on that thread: who waits; create or adopt; wait, renew, release |
+//! | `leftover` | claims that nobody wants any more, until they are known to be released |
+//! | `store` | [`Store`]: everything that the above asks of a server, as plain data; another backend implements it |
+//! | `cluster` | the store on an API server |
+//! | `connect`, `server_clock` | a connection under Sluice's rules (no blind retries), also for the controller |
+//!
+//! The caller's side needs no runtime of its own: it waits on channels. Everything that is sent goes out on the
+//! thread `sluice-client`, so a blocked or ended runtime of the caller loses no lease, and dropping anything at any
+//! point is a flag that this thread sees. Never decides who gets a slot: that is the controller's, by the claim.
+//!
+//! What is left to expiry: `process::exit`, `abort`, `panic = "abort"` and a signal that kills run no drop; a claim
+//! of such a process ends when its lease runs out. [`Client::drain_guard`] in `main` covers every ordinary end.
+//!
+//! The pure parts are tested beside the code, the rest in `tests/it/sdk` against the real control plane.
 
+mod acquire;
+mod builder;
+mod caller;
+mod cancel;
+mod clock;
+mod cluster;
+mod connect;
+mod drain;
+mod engine;
+mod error;
+mod establish;
+mod events;
+mod follow;
+mod hold;
+mod keys;
+mod lease;
+mod leftover;
+mod news;
+mod plan;
+mod rate;
+mod request;
+mod scope;
 mod server_clock;
+mod slots;
+pub mod store;
+mod worker;
 
-use kube::{Client, Config};
-use tower::util::MapResponseLayer;
-
+pub use acquire::Acquisition;
+pub use builder::{Client, ClientBuilder};
+pub use cancel::{Cancel, Cancellation};
+pub use clock::{Clock, Stamp, SystemClock};
+pub use cluster::Cluster;
+pub use connect::{ConnectError, connect, connect_with};
+pub use drain::{DrainGuard, DrainReport};
+pub use error::{AcquireError, ReleaseError, RunError, TryAcquireError};
+pub use events::{Event, EventKind};
+pub use keys::Keys;
+pub use lease::{Belief, Loss};
+pub use rate::RateLimit;
+pub use request::{LimitTemplate, Request};
+pub use scope::Scope;
 pub use server_clock::ServerClock;
-
-/// Why no connection could be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// Neither a kubeconfig nor the environment of a pod was found.
-    #[error("no API server is configured: set KUBECONFIG, or run inside a cluster ({0})")]
-    NoConfiguration(#[from] kube::config::InferConfigError),
-    /// The configuration is not usable.
-    #[error("the configured API server cannot be used: {0}")]
-    Unusable(#[from] kube::Error),
-}
-
-/// Connects with the ambient kubeconfig, or as the pod this runs in.
-///
-/// The second value keeps the server's clock, read from its answers.
-pub async fn connect() -> Result<(Client, ServerClock), ConnectError> {
-    connect_with(Config::infer().await?)
-}
-
-/// Connects with a given configuration; its retry layer is switched off.
-pub fn connect_with(mut config: Config) -> Result<(Client, ServerClock), ConnectError> {
-    config.default_retry = false;
-    let clock = ServerClock::default();
-    let listener = clock.clone();
-    let layer = MapResponseLayer::new(move |response: http::Response<_>| {
-        listener.hear(response.headers());
-        response
-    });
-    let client = kube::client::ClientBuilder::try_from(config)?
-        .with_layer(&layer)
-        .build();
-    Ok((client, clock))
-}
+pub use slots::{ClaimRef, Slots, Token};
+pub use store::Store;
+pub use worker::{Worker, WorkerUnknown};

@@ -1,0 +1,264 @@
+//! How a process comes to the SDK.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::{Clock, SystemClock};
+use super::cluster::Cluster;
+use super::connect::ConnectError;
+use super::drain::{DrainGuard, DrainReport};
+use super::engine::{Engine, Settings, Thread};
+use super::error::AcquireError;
+use super::events::{Event, Listener};
+use super::keys::Keys;
+use super::plan::Draft;
+use super::rate::RateLimit;
+use super::request::Request;
+use super::scope::{Scope, scope};
+use super::slots::{ClaimRef, Slots};
+use super::store::Store;
+use super::worker::{Worker, WorkerUnknown};
+
+/// How long [`Client::close`] and scopes wait where nothing is said.
+const DRAIN_DEFAULT: Duration = Duration::from_secs(10);
+
+/// A process's way to slots and locks. Clones share one thread, one watch and one session; it is cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    engine: Arc<Engine>,
+    defaults: Arc<Defaults>,
+}
+
+#[derive(Debug)]
+struct Defaults {
+    timeout: Option<Duration>,
+    lease: Option<Duration>,
+    holder: Option<String>,
+    drain: Duration,
+}
+
+/// What a client is made of.
+#[must_use = "it becomes a client by connect()"]
+pub struct ClientBuilder {
+    timeout: Option<Duration>,
+    lease: Option<Duration>,
+    holder: Option<String>,
+    drain: Duration,
+    namespace: Option<String>,
+    config: Option<kube::Config>,
+    client: Option<kube::Client>,
+    store: Option<Arc<dyn Store>>,
+    clock: Arc<dyn Clock>,
+    listener: Option<Listener>,
+}
+
+impl Client {
+    /// Connects with the ambient kubeconfig, or as the pod this runs in.
+    pub async fn try_default() -> Result<Self, ConnectError> {
+        Self::builder().connect().await
+    }
+
+    /// Says more than [`Client::try_default`] does.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder {
+            timeout: None,
+            lease: None,
+            holder: None,
+            drain: DRAIN_DEFAULT,
+            namespace: None,
+            config: None,
+            client: None,
+            store: None,
+            clock: Arc::new(SystemClock::default()),
+            listener: None,
+        }
+    }
+
+    /// Uses a client of kube's, with its default namespace.
+    ///
+    /// Its connections belong to the runtime that made it: while that runtime is blocked, renewals are held up, and
+    /// slots may be lost (never held unknowingly). [`ClientBuilder::config`] has connections of its own. If it repeats
+    /// requests by itself (`Config::default_retry`), nothing breaks, but answers come later.
+    pub fn from_kube(client: kube::Client) -> Result<Self, ConnectError> {
+        Self::builder().kube(client).build_now()
+    }
+
+    /// Asks for slots and locks.
+    pub fn request(&self) -> Request {
+        Request::new(self.clone(), self.draft())
+    }
+
+    /// Asks for one slot of each of these limits (see [`Request::occupy`]). Without any key nothing is sent, and
+    /// what is acquired holds nothing.
+    pub fn concurrency(&self, keys: impl Keys) -> Request {
+        Request::for_keys(self.clone(), keys, self.draft())
+    }
+
+    /// Asks to take once from each of these limits, which have `decay`.
+    pub fn rate_limit(&self, keys: impl Keys) -> RateLimit {
+        RateLimit::new(self.clone(), keys, self.draft())
+    }
+
+    /// Acquires as one worker of a family: the argument names it, else `SLUICE_WORKER`, else `WORKER_ID`, else the
+    /// pod's label `sluice.dev/worker` through the downward API (`/etc/podinfo/labels`).
+    pub fn worker<'a>(&self, name: impl Into<Option<&'a str>>) -> Result<Worker, WorkerUnknown> {
+        Worker::find(self.clone(), name.into())
+    }
+
+    /// Runs a body, and returns when everything that it acquired through the scope was released.
+    pub async fn scope<T>(&self, body: impl AsyncFnOnce(Scope) -> T) -> T {
+        scope(self, body).await
+    }
+
+    /// Takes up what was detached, in this process or another: it is held from here on. Fails if its lease has run
+    /// out, or somebody has resumed it already.
+    pub async fn resume(&self, claim: ClaimRef) -> Result<Slots, AcquireError> {
+        super::acquire::resume(self, claim).await
+    }
+
+    /// Acquires nothing any more, ends what waits, and waits until all guards are gone and their releases
+    /// acknowledged, at most for so long. All clones are closed with it.
+    pub async fn close(self, within: Duration) -> DrainReport {
+        self.engine.drain(within).await
+    }
+
+    /// Closes the client when it is dropped, and blocks that thread until it has drained.
+    pub fn drain_guard(&self, within: impl Into<Option<Duration>>) -> DrainGuard {
+        let within = within.into().unwrap_or(self.defaults.drain);
+        DrainGuard::new(Arc::clone(&self.engine), within)
+    }
+
+    /// The namespace its claims are in.
+    pub fn namespace(&self) -> &str {
+        self.engine.store().namespace()
+    }
+
+    /// The thread behind it.
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    fn draft(&self) -> Draft {
+        Draft {
+            timeout: self.defaults.timeout,
+            lease: self.defaults.lease,
+            holder: self.defaults.holder.clone(),
+            ..Draft::default()
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// How long requests wait that say nothing; for ever by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The lease of requests that say nothing; by default that of their limits, else 60 s.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = Some(lease);
+        self
+    }
+
+    /// The holder of requests that say nothing; by default the host and the process.
+    pub fn holder(mut self, holder: impl Into<String>) -> Self {
+        self.holder = Some(holder.into());
+        self
+    }
+
+    /// How long [`Client::drain_guard`] waits where it says nothing.
+    pub fn drain_within(mut self, within: Duration) -> Self {
+        self.drain = within;
+        self
+    }
+
+    /// The namespace of its claims, and of limits that are named without one.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Connects with this configuration.
+    pub fn config(mut self, config: kube::Config) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Uses a client of kube's; see [`Client::from_kube`].
+    pub fn kube(mut self, client: kube::Client) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Uses another store than an API server.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Uses another clock than the system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Calls this for every event, on a thread of its own.
+    pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// Makes the client. Nothing is sent before the first acquisition.
+    pub async fn connect(mut self) -> Result<Client, ConnectError> {
+        if self.config.is_none() && self.client.is_none() && self.store.is_none() {
+            self.config = Some(kube::Config::infer().await?);
+        }
+        self.build_now()
+    }
+
+    fn build_now(self) -> Result<Client, ConnectError> {
+        let thread = Thread::start().map_err(ConnectError::NoThread)?;
+        let store = match (self.store, self.client, self.config) {
+            (Some(store), _, _) => store,
+            (None, Some(client), _) => Arc::new(Cluster::of(client, self.namespace)),
+            (None, None, Some(config)) => {
+                let _inside = thread.enter();
+                Arc::new(Cluster::connect(config, self.namespace)?)
+            }
+            (None, None, None) => return Err(ConnectError::NothingGiven),
+        };
+        let settings = Settings {
+            store,
+            clock: self.clock,
+            listener: self.listener,
+        };
+        let engine = Engine::start(thread, settings).map_err(ConnectError::NoThread)?;
+        Ok(Client {
+            engine,
+            defaults: Arc::new(Defaults {
+                timeout: self.timeout,
+                lease: self.lease,
+                holder: Some(self.holder.unwrap_or_else(default_holder)),
+                drain: self.drain,
+            }),
+        })
+    }
+}
+
+impl std::fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The host and the process, for people.
+fn default_holder() -> String {
+    let host = std::env::var("HOSTNAME").ok().filter(|it| !it.is_empty());
+    let host = host.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
+    let host = host.as_deref().map_or("unknown host", str::trim);
+    let short: String = host.chars().take(200).collect();
+    format!("{short}, process {}", std::process::id())
+}

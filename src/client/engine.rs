@@ -1,0 +1,473 @@
+//! The one thread of a client: all that is sent goes out there, and every claim has its task there.
+//!
+//! Callers reach it by spawning tasks and by flags, which never block and never fail. It lives as long as a client, a
+//! guard or a task does. It runs no code of callers: events go to another thread.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use tokio::runtime::{EnterGuard, Handle};
+use tokio::sync::{OnceCell, oneshot, watch};
+
+use super::clock::{Clock, Stamp};
+use super::error::AcquireError;
+use super::events::{Events, Listener};
+use super::follow;
+use super::hold::{Hold, Wish};
+use super::lease::{Belief, Loss};
+use super::news::{Few, News, listen};
+use super::plan::Plan;
+use super::slots::Slots;
+use super::store::{Store, StoreError};
+
+/// Most acquisitions of one client at once.
+const CLAIMS_MAX: usize = 10_000;
+/// Most claims whose end is remembered, so that a late word of the watch starts nothing.
+const REMEMBERED_MAX: usize = 16_384;
+/// Most limits that are known to exist, for `create_if_missing`.
+const KNOWN_LIMITS_MAX: usize = 4_096;
+/// Letters of a random name.
+const NAME_LETTERS: usize = 20;
+
+/// What an engine is made of.
+pub(super) struct Settings {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) listener: Option<Listener>,
+}
+
+/// A thread with a runtime.
+pub(super) struct Thread {
+    handle: Handle,
+    stop: oneshot::Sender<()>,
+}
+
+impl Thread {
+    /// Starts it; it ends when the value is dropped.
+    pub(super) fn start() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        std::thread::Builder::new()
+            .name("sluice-client".to_owned())
+            .spawn(move || {
+                let _ = runtime.block_on(stopped);
+                // A resolver that hangs does not keep the process.
+                runtime.shutdown_background();
+            })?;
+        Ok(Self { handle, stop })
+    }
+
+    /// What is made inside belongs to this thread.
+    pub(super) fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+}
+
+/// An acquisition that is to begin.
+pub(super) struct Begin {
+    pub(super) plan: Plan,
+    /// How long the caller waits.
+    pub(super) patience: Option<Duration>,
+    /// It does not want to wait for anybody.
+    pub(super) tried_once: bool,
+    pub(super) cancel: Option<BoxFuture<'static, ()>>,
+    pub(super) reply: oneshot::Sender<Result<(), AcquireError>>,
+}
+
+/// What is shared by all tasks and guards of a client.
+pub(super) struct Engine {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    events: Events,
+    session: String,
+    user: OnceCell<String>,
+    handle: Handle,
+    watching: AtomicBool,
+    pub(super) watch_works: AtomicBool,
+    last_task: AtomicU64,
+    inner: Mutex<Inner>,
+    /// Grows whenever a task, a name or a leftover ends.
+    changed: watch::Sender<u64>,
+    closed: watch::Sender<bool>,
+    _stop: oneshot::Sender<()>,
+}
+
+#[derive(Default)]
+struct Inner {
+    tasks: HashMap<u64, Arc<Hold>>,
+    names: HashMap<String, Named>,
+    leftovers: HashSet<String>,
+    /// Claims that have ended, by UID.
+    done: Few,
+    /// Claims that are to be left as they are, by UID.
+    left_alone: Few,
+    known_limits: HashSet<String>,
+}
+
+struct Named {
+    task: u64,
+    hold: Arc<Hold>,
+    news: Arc<watch::Sender<Option<News>>>,
+}
+
+/// A task's right to a name; it ends with this.
+pub(super) struct Registration {
+    engine: Arc<Engine>,
+    task: u64,
+    name: String,
+    pub(super) news: watch::Receiver<Option<News>>,
+}
+
+/// A task in the count.
+pub(super) struct Counted {
+    engine: Arc<Engine>,
+    task: u64,
+}
+
+impl Engine {
+    pub(super) fn start(thread: Thread, settings: Settings) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            store: settings.store,
+            clock: settings.clock,
+            events: Events::start(settings.listener)?,
+            session: random_name(""),
+            user: OnceCell::new(),
+            handle: thread.handle,
+            watching: AtomicBool::new(false),
+            watch_works: AtomicBool::new(false),
+            last_task: AtomicU64::new(0),
+            inner: Mutex::new(Inner {
+                done: Few::new(REMEMBERED_MAX),
+                left_alone: Few::new(REMEMBERED_MAX),
+                ..Inner::default()
+            }),
+            changed: watch::Sender::new(0),
+            closed: watch::Sender::new(false),
+            _stop: thread.stop,
+        }))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_change(&self) {
+        self.changed
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    pub(super) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Id of this process's way to its claims.
+    pub(super) fn session(&self) -> &str {
+        &self.session
+    }
+
+    pub(super) fn now(&self) -> Stamp {
+        self.clock.now()
+    }
+
+    /// Sees whether it is closed.
+    pub(super) fn closing(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
+    }
+
+    /// Runs something on the thread.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(work);
+    }
+
+    /// Waits by the thread's timer: the caller needs no runtime.
+    pub(super) async fn pause(&self, time: Duration) {
+        // A panic or the end of the thread ends the pause.
+        let _ = self.handle.spawn(tokio::time::sleep(time)).await;
+    }
+
+    /// The name under which the server knows us; asked once.
+    pub(super) async fn user(&self) -> Result<&str, StoreError> {
+        let asked = self.user.get_or_try_init(|| self.store.user());
+        asked.await.map(String::as_str)
+    }
+
+    /// Begins an acquisition: its guard, before it has come to anything.
+    pub(super) fn begin(self: &Arc<Self>, begin: Begin) -> Result<Slots, AcquireError> {
+        let name = begin.plan.id.clone();
+        let name = name.unwrap_or_else(|| random_name("claim-"));
+        self.launch(&name, |engine, hold| {
+            Box::pin(follow::acquire(engine, hold, begin))
+        })
+    }
+
+    /// Begins a task for a claim of this name.
+    pub(super) fn launch(
+        self: &Arc<Self>,
+        name: &str,
+        work: impl FnOnce(Counted, Arc<Hold>) -> BoxFuture<'static, ()>,
+    ) -> Result<Slots, AcquireError> {
+        let hold = Arc::new(Hold::new(Arc::clone(&self.clock), name));
+        let task = self.last_task.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut inner = self.inner();
+            // Looked at under the lock, so that nothing begins behind the back of a drain.
+            if *self.closed.borrow() {
+                return Err(AcquireError::Closed);
+            }
+            if inner.tasks.len() >= CLAIMS_MAX {
+                return Err(AcquireError::Unavailable(format!(
+                    "this client has {CLAIMS_MAX} acquisitions already"
+                )));
+            }
+            inner.tasks.insert(task, Arc::clone(&hold));
+        }
+        if !self.watching.swap(true, Ordering::Relaxed) {
+            let stream = self.store.watch(&self.session);
+            self.handle.spawn(listen(Arc::downgrade(self), stream));
+        }
+        let counted = Counted {
+            engine: Arc::clone(self),
+            task,
+        };
+        self.handle.spawn(work(counted, Arc::clone(&hold)));
+        Ok(Slots::of(hold, Arc::clone(self)))
+    }
+
+    /// Whose claim of this name it is, if a task follows one.
+    pub(super) fn follower(&self, name: &str) -> Option<Arc<watch::Sender<Option<News>>>> {
+        let inner = self.inner();
+        inner.names.get(name).map(|named| Arc::clone(&named.news))
+    }
+
+    /// All names that are followed.
+    pub(super) fn followers(&self) -> Vec<Arc<watch::Sender<Option<News>>>> {
+        let inner = self.inner();
+        inner
+            .names
+            .values()
+            .map(|named| Arc::clone(&named.news))
+            .collect()
+    }
+
+    /// Whether nobody wants this claim of ours, and it is not on its way out either.
+    pub(super) fn is_stray(&self, name: &str, uid: &str) -> bool {
+        let inner = self.inner();
+        !inner.names.contains_key(name)
+            && !inner.leftovers.contains(name)
+            && !inner.done.contains(uid)
+            && !inner.left_alone.contains(uid)
+    }
+
+    /// Whether this claim has ended, or is not to be touched.
+    pub(super) fn is_settled(&self, uid: &str) -> bool {
+        let inner = self.inner();
+        inner.done.contains(uid) || inner.left_alone.contains(uid)
+    }
+
+    /// A claim has been released, or is gone.
+    pub(super) fn note_done(&self, uid: &str) {
+        self.inner().done.insert(uid);
+    }
+
+    /// A claim is not to be released by us.
+    pub(super) fn leave_alone(&self, uid: &str) {
+        self.inner().left_alone.insert(uid);
+    }
+
+    /// A leftover of this name is looked after from now on; false if it is already.
+    pub(super) fn add_leftover(&self, name: &str) -> bool {
+        self.inner().leftovers.insert(name.to_owned())
+    }
+
+    /// A leftover is settled.
+    pub(super) fn remove_leftover(&self, name: &str) {
+        self.inner().leftovers.remove(name);
+        self.note_change();
+    }
+
+    /// Whether a limit is known to exist.
+    pub(super) fn knows_limit(&self, key: &str) -> bool {
+        self.inner().known_limits.contains(key)
+    }
+
+    /// A limit is known to exist, or not to.
+    pub(super) fn note_limit(&self, key: &str, exists: bool) {
+        let known = &mut self.inner().known_limits;
+        if !exists {
+            known.remove(key);
+        } else if known.len() < KNOWN_LIMITS_MAX {
+            known.insert(key.to_owned());
+        }
+    }
+
+    /// Closes, and waits for the end of everything, at most for so long.
+    pub(super) async fn drain(self: &Arc<Self>, within: Duration) -> super::DrainReport {
+        let engine = Arc::clone(self);
+        let drained = self.handle.spawn(drained(engine, within)).await;
+        drained.unwrap_or_default()
+    }
+
+    /// The same, for a thread that may block.
+    pub(super) fn drain_blocking(self: &Arc<Self>, within: Duration) -> super::DrainReport {
+        let (report, reported) = std::sync::mpsc::sync_channel(1);
+        let engine = Arc::clone(self);
+        self.handle.spawn(async move {
+            let _ = report.send(drained(engine, within).await);
+        });
+        let patience = within.saturating_add(Duration::from_secs(1));
+        reported.recv_timeout(patience).unwrap_or_default()
+    }
+}
+
+async fn drained(engine: Arc<Engine>, within: Duration) -> super::DrainReport {
+    let deadline = Instant::now() + within;
+    let mut changed = engine.changed.subscribe();
+    let before = {
+        let inner = engine.inner();
+        engine.closed.send_replace(true);
+        inner.tasks.len()
+    };
+    loop {
+        {
+            let inner = engine.inner();
+            if inner.tasks.is_empty() && inner.leftovers.is_empty() {
+                break;
+            }
+        }
+        let ended = tokio::time::timeout_at(deadline.into(), changed.changed());
+        if ended.await.is_err() {
+            break;
+        }
+    }
+    let (tasks, leftovers): (Vec<Arc<Hold>>, Vec<String>) = {
+        let inner = engine.inner();
+        let tasks = inner.tasks.values().cloned().collect();
+        (tasks, inner.leftovers.iter().cloned().collect())
+    };
+    let mut report = super::DrainReport {
+        ended: before.saturating_sub(tasks.len()),
+        unreleased: leftovers,
+        ..super::DrainReport::default()
+    };
+    for hold in tasks {
+        let belief = hold.belief();
+        if belief == Some(Belief::Lost) {
+            hold.wish(Wish::Detach);
+        } else if hold.wished() == Wish::Keep && belief.is_some() {
+            report.held.push(hold.name());
+            engine.leave_alone(&hold.uid());
+            hold.lose(Loss::Closed);
+            hold.wish(Wish::Detach);
+        } else {
+            report.unreleased.push(hold.name());
+        }
+    }
+    report.held.sort_unstable();
+    report.unreleased.sort_unstable();
+    report
+}
+
+impl Counted {
+    /// The engine it is counted by.
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Takes a name. An acquisition of this client that has it is told to leave it, and is waited for; the claim that
+    /// it held then comes with the name: its former holder is known not to believe.
+    pub(super) async fn register(
+        &self,
+        name: &str,
+        hold: &Arc<Hold>,
+    ) -> (Registration, Option<String>) {
+        let mut former = None;
+        let mut changed = self.engine.changed.subscribe();
+        loop {
+            {
+                let mut inner = self.engine.inner();
+                match inner.names.get(name) {
+                    None => {
+                        let (news, seen) = watch::channel(None);
+                        let named = Named {
+                            task: self.task,
+                            hold: Arc::clone(hold),
+                            news: Arc::new(news),
+                        };
+                        inner.names.insert(name.to_owned(), named);
+                        let registration = Registration {
+                            engine: Arc::clone(&self.engine),
+                            task: self.task,
+                            name: name.to_owned(),
+                            news: seen,
+                        };
+                        return (registration, former);
+                    }
+                    Some(named) => {
+                        let uid = named.hold.uid();
+                        let other = Arc::clone(&named.hold);
+                        drop(inner);
+                        other.lose(Loss::Adopted);
+                        other.wish(Wish::Yield);
+                        if !uid.is_empty() {
+                            former = Some(uid);
+                        }
+                    }
+                }
+            }
+            if changed.changed().await.is_err() {
+                // The engine holds the other end, and we hold the engine.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut inner = self.engine.inner();
+        let own = inner.names.get(&self.name).map(|named| named.task);
+        if own == Some(self.task) {
+            inner.names.remove(&self.name);
+        }
+        drop(inner);
+        self.engine.note_change();
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let hold = self.engine.inner().tasks.remove(&self.task);
+        // A task that panicked leaves nobody waiting.
+        if let Some(hold) = hold {
+            hold.end(Ok(()));
+        }
+        self.engine.note_change();
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("session", &self.session)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A name that nobody else has: a hundred bits of it are random.
+pub(super) fn random_name(prefix: &str) -> String {
+    let letters = std::iter::repeat_with(fastrand::lowercase).take(NAME_LETTERS);
+    prefix.chars().chain(letters).collect()
+}

@@ -1,0 +1,216 @@
+//! What a guard and the task on the I/O thread share: the lease, the guard's wish, and how it ended.
+//!
+//! The guard reads the lease by the clock at every check, so it stops believing in time even where the I/O thread
+//! does not run; the task moves it. Neither waits for the other.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::clock::{Clock, Stamp};
+use super::error::ReleaseError;
+use super::lease::{Belief, Lease, Loss};
+use super::slots::Token;
+
+/// What is to become of an acquisition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Get it, or keep it.
+    Keep,
+    /// Give it back, or give up.
+    Release,
+    /// Leave it as it is, without renewals.
+    Detach,
+    /// Leave it to whoever has taken it over.
+    Yield,
+}
+
+/// What is known of an acquisition.
+#[derive(Debug, Default)]
+struct State {
+    name: String,
+    uid: String,
+    lease: Option<Lease>,
+    tokens: Vec<Token>,
+    /// The guard has ended: nothing is believed from then on.
+    stopped: bool,
+    acquired_event: u64,
+}
+
+/// One acquisition, from its begin to its end.
+#[derive(Debug)]
+pub(super) struct Hold {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    wish: watch::Sender<Wish>,
+    lost: watch::Sender<Option<Loss>>,
+    ended: watch::Sender<Option<Result<(), ReleaseError>>>,
+}
+
+impl Hold {
+    pub(super) fn new(clock: Arc<dyn Clock>, name: &str) -> Self {
+        Self {
+            clock,
+            state: Mutex::new(State {
+                name: name.to_owned(),
+                ..State::default()
+            }),
+            wish: watch::Sender::new(Wish::Keep),
+            lost: watch::Sender::new(None),
+            ended: watch::Sender::new(None),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Time by the client's clock.
+    pub(super) fn now(&self) -> Stamp {
+        self.clock.now()
+    }
+
+    /// What may be believed now; `None` before it may be believed at all, and once the guard has ended.
+    pub(super) fn belief(&self) -> Option<Belief> {
+        let now = self.now();
+        let mut state = self.state();
+        if state.stopped {
+            return None;
+        }
+        let belief = state.lease.as_mut()?.belief(now);
+        let loss = state.lease.as_ref().and_then(Lease::loss).cloned();
+        drop(state);
+        if let Some(loss) = loss {
+            self.tell_lost(loss);
+        }
+        belief
+    }
+
+    /// How it was lost, if it was, by now.
+    pub(super) fn loss(&self) -> Option<Loss> {
+        self.belief();
+        self.lost.borrow().clone()
+    }
+
+    /// Sees how it is lost.
+    pub(super) fn losses(&self) -> watch::Receiver<Option<Loss>> {
+        self.lost.subscribe()
+    }
+
+    /// Loses it.
+    pub(super) fn lose(&self, loss: Loss) {
+        if let Some(lease) = self.state().lease.as_mut() {
+            lease.lose(loss.clone());
+        }
+        self.tell_lost(loss);
+    }
+
+    fn tell_lost(&self, loss: Loss) {
+        self.lost.send_if_modified(|lost| {
+            let first = lost.is_none();
+            if first {
+                *lost = Some(loss);
+            }
+            first
+        });
+    }
+
+    /// The claim that it follows.
+    pub(super) fn set_uid(&self, uid: &str) {
+        uid.clone_into(&mut self.state().uid);
+    }
+
+    /// Name of its claim.
+    pub(super) fn name(&self) -> String {
+        self.state().name.clone()
+    }
+
+    /// UID of its claim; empty before it has one.
+    pub(super) fn uid(&self) -> String {
+        self.state().uid.clone()
+    }
+
+    /// The claim was granted.
+    pub(super) fn begin(&self, lease: Lease, tokens: Vec<Token>) {
+        let mut state = self.state();
+        state.lease = Some(lease);
+        state.tokens = tokens;
+    }
+
+    /// Works on the lease, if there is one.
+    pub(super) fn lease<T>(&self, work: impl FnOnce(&mut Lease, Stamp) -> T) -> Option<T> {
+        let now = self.now();
+        self.state().lease.as_mut().map(|lease| work(lease, now))
+    }
+
+    /// Tokens of what was granted.
+    pub(super) fn tokens(&self) -> Vec<Token> {
+        self.state().tokens.clone()
+    }
+
+    /// Number of the event that told of the acquisition.
+    pub(super) fn acquired_event(&self) -> u64 {
+        self.state().acquired_event
+    }
+
+    /// Remembers the event that told of the acquisition.
+    pub(super) fn set_acquired_event(&self, id: u64) {
+        self.state().acquired_event = id;
+    }
+
+    /// For how long it was believed.
+    pub(super) fn held_for(&self) -> Duration {
+        self.lease(|lease, now| lease.held_for(now))
+            .unwrap_or_default()
+    }
+
+    /// Ends the guard: from here on nothing is believed, and the task does as is wished. The first wish counts.
+    pub(super) fn wish(&self, wish: Wish) {
+        self.state().stopped = true;
+        self.wish.send_if_modified(|now| {
+            let first = *now == Wish::Keep;
+            if first {
+                *now = wish;
+            }
+            first
+        });
+    }
+
+    /// Loses it and gives it back, whoever still has the guard.
+    pub(super) fn lose_and_release(&self, loss: Loss) {
+        self.tell_lost(loss);
+        self.wish(Wish::Release);
+    }
+
+    /// What is wished.
+    pub(super) fn wished(&self) -> Wish {
+        *self.wish.borrow()
+    }
+
+    /// Sees what is wished.
+    pub(super) fn wishes(&self) -> watch::Receiver<Wish> {
+        self.wish.subscribe()
+    }
+
+    /// The task is done with it.
+    pub(super) fn end(&self, result: Result<(), ReleaseError>) {
+        self.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            if first {
+                *ended = Some(result);
+            }
+            first
+        });
+    }
+
+    /// Waits until the task is done with it.
+    pub(super) async fn ended(&self) -> Result<(), ReleaseError> {
+        let mut ended = self.ended.subscribe();
+        let result = match ended.wait_for(Option::is_some).await {
+            Ok(result) => result.clone(),
+            Err(_) => None,
+        };
+        result.unwrap_or(Ok(()))
+    }
+}

@@ -1,0 +1,43 @@
+//! One key or many, as callers have them.
+
+/// Keys of limits: one text, or a list of them.
+pub trait Keys {
+    /// The keys, as written.
+    fn keys(self) -> Vec<String>;
+}
+
+impl Keys for &str {
+    fn keys(self) -> Vec<String> {
+        vec![self.to_owned()]
+    }
+}
+
+impl Keys for String {
+    fn keys(self) -> Vec<String> {
+        vec![self]
+    }
+}
+
+impl<T: AsRef<str>, const N: usize> Keys for [T; N] {
+    fn keys(self) -> Vec<String> {
+        self.iter().map(|key| key.as_ref().to_owned()).collect()
+    }
+}
+
+impl<T: AsRef<str>> Keys for &[T] {
+    fn keys(self) -> Vec<String> {
+        self.iter().map(|key| key.as_ref().to_owned()).collect()
+    }
+}
+
+impl<T: AsRef<str>> Keys for &Vec<T> {
+    fn keys(self) -> Vec<String> {
+        self.as_slice().keys()
+    }
+}
+
+impl<T: AsRef<str>> Keys for Vec<T> {
+    fn keys(self) -> Vec<String> {
+        self.as_slice().keys()
+    }
+}

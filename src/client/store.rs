@@ -1,0 +1,198 @@
+//! Everything that the SDK asks of a server, as plain data.
+//!
+//! One implementation is [`Cluster`](super::Cluster), an API server; a ledger inside the process is another. A store
+//! sends each request once: it never repeats one by itself, and it says honestly when it does not know whether a
+//! request was applied ([`StoreError::Unknown`]). It decides nothing. Tests put one around another to lose answers.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use crate::api::claim::{SlotClaim, SlotClaimSpec, SlotClaimStatus};
+use crate::api::limit::ConcurrencyLimitSpec;
+
+/// A claim, as it was read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClaimVersion {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Grows with every change of the claim.
+    pub version: u64,
+    /// It is being deleted.
+    pub deleting: bool,
+    /// Its spec.
+    pub spec: SlotClaimSpec,
+    /// Its status.
+    pub status: SlotClaimStatus,
+}
+
+impl From<SlotClaim> for ClaimVersion {
+    fn from(claim: SlotClaim) -> Self {
+        let meta = claim.metadata;
+        let version = meta.resource_version.and_then(|text| text.parse().ok());
+        Self {
+            name: meta.name.unwrap_or_default(),
+            uid: meta.uid.unwrap_or_default(),
+            version: version.unwrap_or_default(),
+            deleting: meta.deletion_timestamp.is_some(),
+            spec: claim.spec,
+            status: claim.status.unwrap_or_default(),
+        }
+    }
+}
+
+/// A claim that is to be created; the label `sluice.dev/session` is that of its spec.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewClaim {
+    /// Its name.
+    pub name: String,
+    /// Its spec.
+    pub spec: SlotClaimSpec,
+}
+
+/// The claim that a write is for; the write tests all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClaimAt {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its session.
+    pub session: String,
+}
+
+/// A swap of a claim's session, which brings a renewal of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swap {
+    /// The claim, with its former session.
+    pub at: ClaimAt,
+    /// Number of its last renewal, which is tested; and that nobody has released it.
+    pub seq: i64,
+    /// The version it was read at, which is tested with it where that can be.
+    pub version: u64,
+    /// The new session, also for the label.
+    pub session: String,
+    /// Number of the renewal that comes with it.
+    pub new_seq: i64,
+}
+
+/// Why a request was not done, or is not known to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is an object of that name already.
+    #[error("exists already: {0}")]
+    Exists(String),
+    /// The object, or its kind, or its namespace, does not exist.
+    #[error("does not exist: {0}")]
+    NotFound(String),
+    /// A test did not hold, or a rule of the server: not applied.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// It is no valid object.
+    #[error("invalid: {0}")]
+    Invalid(String),
+    /// The caller may not: not applied.
+    #[error("forbidden: {0}")]
+    Forbidden(String),
+    /// No answer, or one that says nothing: it may be applied, now or later.
+    #[error("no answer: {0}")]
+    Unknown(String),
+}
+
+/// What a watch of a session shows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Watched {
+    /// A version of a claim of that session. Older ones may come after newer ones.
+    Version(Box<ClaimVersion>),
+    /// A claim is gone, or has another session.
+    Gone {
+        /// Its name.
+        name: String,
+        /// Its UID.
+        uid: String,
+    },
+    /// The watch was begun anew and has shown all there is: what it has not shown is to be looked at.
+    Caught,
+    /// The watch does not work at the moment, and tries again by itself.
+    Broken(String),
+}
+
+/// Something that a request names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// A lock, or else a limit.
+    pub lock: bool,
+    /// Its key, possibly with a namespace before it.
+    pub key: String,
+}
+
+/// What is there to be seen of a limit or lock, for messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// Its kind and key, as in `limit gpu`.
+    pub what: String,
+    /// It could be read.
+    pub found: Option<Found>,
+    /// It could not be read, because it does not exist.
+    pub missing: bool,
+}
+
+/// What was read of a limit or lock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// How many slots there are; `None` for a lock.
+    pub slots: Option<i64>,
+    /// How many are held.
+    pub held: i64,
+    /// How many requests wait.
+    pub waiting: i64,
+    /// Who holds, as in `claim build-7 (host-a)`.
+    pub holders: Vec<String>,
+}
+
+/// A server that keeps claims of one namespace.
+#[async_trait]
+pub trait Store: Debug + Send + Sync + 'static {
+    /// The namespace its claims are in.
+    fn namespace(&self) -> &str;
+
+    /// The name under which the server knows the caller.
+    async fn user(&self) -> Result<String, StoreError>;
+
+    /// Creates a claim.
+    async fn create(&self, claim: &NewClaim) -> Result<ClaimVersion, StoreError>;
+
+    /// Reads a claim, as consistently as a write.
+    async fn get(&self, name: &str) -> Result<Option<ClaimVersion>, StoreError>;
+
+    /// Renews a claim with this number; on a connection that nothing else holds up.
+    async fn renew(&self, at: &ClaimAt, seq: i64) -> Result<ClaimVersion, StoreError>;
+
+    /// Swaps the session of a claim.
+    async fn adopt(&self, swap: &Swap) -> Result<ClaimVersion, StoreError>;
+
+    /// Sets `spec.release`.
+    async fn release(&self, at: &ClaimAt) -> Result<ClaimVersion, StoreError>;
+
+    /// Deletes the claim of this name, if it has this UID.
+    async fn delete(&self, name: &str, uid: &str) -> Result<(), StoreError>;
+
+    /// Shows all claims of a session, and what becomes of them, for ever.
+    fn watch(&self, session: &str) -> BoxStream<'static, Watched>;
+
+    /// Creates a limit of this key; [`StoreError::Exists`] if there is one.
+    async fn create_limit(&self, key: &str, spec: &ConcurrencyLimitSpec) -> Result<(), StoreError>;
+
+    /// Looks at what a request names, as far as the caller may.
+    async fn look(&self, wanted: &[Wanted]) -> Vec<Sight>;
+
+    /// How long one request may take before it counts as unanswered.
+    fn request_timeout(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+}
