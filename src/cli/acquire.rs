@@ -159,7 +159,7 @@ impl Keeper {
         let output = output.ok_or_else(|| failed(std::io::Error::other("it has no output")))?;
         let (tell, lines) = tokio::sync::mpsc::channel(LINES_MAX);
         std::thread::spawn(move || {
-            let lines = BufReader::new(output).lines().map_while(Result::ok);
+            let lines = BufReader::new(output).lines().map_while(|line| line.ok());
             for line in lines.filter_map(|text| Line::parse(&text)) {
                 if tell.blocking_send(line).is_err() {
                     return;

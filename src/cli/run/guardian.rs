@@ -135,7 +135,7 @@ impl Guardian {
 }
 
 /// This binary, whatever has become of its file.
-pub(super) fn itself() -> Command {
+pub(in crate::cli) fn itself() -> Command {
     let path = if cfg!(target_os = "linux") {
         "/proc/self/exe".into()
     } else {

@@ -23,11 +23,11 @@ const PASSED: [Signal; 7] = [
 
 /// Signals that have come.
 #[derive(Debug)]
-pub(super) struct Signals(mpsc::Receiver<Signal>);
+pub(in crate::cli) struct Signals(mpsc::Receiver<Signal>);
 
 impl Signals {
     /// Listens from now on. What was ignored when this process began stays so (`nohup`).
-    pub(super) fn listen() -> Result<Self, CliError> {
+    pub(in crate::cli) fn listen() -> Result<Self, CliError> {
         let (heard, signals) = mpsc::channel(SIGNALS_MAX);
         let ignored = ignored();
         let wanted = PASSED.into_iter().filter(|it| !is_in(ignored, *it));
@@ -47,7 +47,7 @@ impl Signals {
     }
 
     /// The next one.
-    pub(super) async fn next(&mut self) -> Signal {
+    pub(in crate::cli) async fn next(&mut self) -> Signal {
         match self.0.recv().await {
             Some(signal) => signal,
             None => std::future::pending().await,
@@ -55,7 +55,7 @@ impl Signals {
     }
 
     /// The next one that ends whatever waits.
-    pub(super) async fn end(&mut self) -> Signal {
+    pub(in crate::cli) async fn end(&mut self) -> Signal {
         loop {
             let signal = self.next().await;
             if !matches!(signal, Signal::SIGUSR1 | Signal::SIGUSR2 | Signal::SIGALRM) {

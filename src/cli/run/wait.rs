@@ -169,7 +169,7 @@ fn state(target: &Target, pool: &PoolObject) -> String {
 }
 
 fn name(lease: &Lease) -> String {
-    let name = crate::cli::look::request::short(lease.kind, &lease.name);
+    let name = crate::cli::look::request::short(lease.kind, lease.name.as_str());
     match (lease.kind, words::amount(lease.amount).as_str()) {
         (HolderKind::Pod | HolderKind::Claim, "1" | "exclusive") => name,
         (_, amount) => format!("{name} ({amount})"),
