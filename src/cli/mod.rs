@@ -181,11 +181,12 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// With which code the process ends.
+    /// With which code a command ends that holds something for others.
     fn code(&self) -> u8 {
         match self {
             Self::Ended { code, .. } => *code,
-            _ => 1,
+            Self::Usage(_) => exit::USAGE,
+            _ => exit::FAILED,
         }
     }
 
@@ -203,23 +204,19 @@ impl CliError {
 /// Parses the arguments of the process and does what they say. The exit code.
 pub fn main() -> u8 {
     let command = plugin::arguments().command;
-    // Held by others than the command's user: what fails there is Sluice's own.
-    let failed_as = match &command {
+    // Their codes stand beside those of what they run.
+    let holds = matches!(
+        command,
         Subcommands::Run(_)
-        | Subcommands::Lock(_)
-        | Subcommands::Acquire(_)
-        | Subcommands::RateLimit(_) => exit::FAILED,
-        _ => 1,
-    };
+            | Subcommands::Lock(_)
+            | Subcommands::Acquire(_)
+            | Subcommands::RateLimit(_)
+    );
     match dispatch(command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("sluice: {error}");
-            match error {
-                CliError::Ended { code, .. } => code,
-                CliError::Usage(_) if failed_as != 1 => exit::USAGE,
-                _ => failed_as,
-            }
+            if holds { error.code() } else { 1 }
         }
     }
 }

@@ -146,20 +146,25 @@ impl Held for Guard {
         self.slots.lease()
     }
 
+    fn loss(&self) -> Option<Lost> {
+        self.slots.check().err().map(lost)
+    }
+
     fn lost(&self) -> Pin<Box<dyn Future<Output = Lost> + Send>> {
-        let lost = self.slots.lost();
-        Box::pin(async move {
-            let loss = lost.await;
-            Lost {
-                why: loss.to_string(),
-                given_back: loss == Loss::ReleasedByAnother,
-            }
-        })
+        let losing = self.slots.lost();
+        Box::pin(async move { lost(losing.await) })
     }
 
     async fn release(self) -> Result<(), String> {
         let released = self.slots.release().await;
         released.map_err(|error| error.to_string())
+    }
+}
+
+fn lost(loss: Loss) -> Lost {
+    Lost {
+        why: loss.to_string(),
+        given_back: loss == Loss::ReleasedByAnother,
     }
 }
 

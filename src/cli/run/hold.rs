@@ -32,6 +32,9 @@ pub(in crate::cli) trait Held {
     /// where it needs no renewal.
     fn lease(&self) -> Option<(Duration, Duration)>;
 
+    /// How it is lost, if it is by now.
+    fn loss(&self) -> Option<Lost>;
+
     /// Is ready once it is lost.
     fn lost(&self) -> Pin<Box<dyn Future<Output = Lost> + Send>>;
 

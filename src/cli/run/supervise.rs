@@ -43,7 +43,8 @@ pub(super) async fn supervise<H: Held>(
     let end = run.follow(&held, signals).await;
     run.end_the_rest(end, signals).await;
     run.guardian.done();
-    if let Some(lost) = run.lost {
+    // Whoever was stopped itself learns of it afterwards.
+    if let Some(lost) = run.lost.or_else(|| held.loss()) {
         let code = exit::LOST;
         let message = format!(
             "the slots were lost and the command was stopped: {}",
