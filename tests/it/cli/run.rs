@@ -184,9 +184,9 @@ async fn every_end_has_its_code() {
     waiting
         .says(&world, "1 of 1 slots are held by claim/")
         .await;
-    waiting.signal("-INT");
+    waiting.signal("-TERM");
     let (status, out, said) = waiting.end();
-    assert_eq!((status.code(), out.as_str()), (Some(130), ""), "{said}");
+    assert_eq!((status.code(), out.as_str()), (Some(143), ""), "{said}");
     world.waiting("gpu", 0).await;
     holder.signal("-TERM");
     let (status, ..) = holder.end();
@@ -199,7 +199,8 @@ async fn signals_go_on_and_what_is_left_running_is_ended() {
     let world = World::new("cli-run-signals").await;
     world.limit("gpu", 1).await;
     let slots = ["run", "--slots", "gpu"];
-    for (signal, name) in [("-TERM", "TERM"), ("-USR1", "USR1"), ("-HUP", "HUP")] {
+    // Others may be ignored by whoever runs the tests in the background, and then stay so.
+    for (signal, name) in [("-TERM", "TERM"), ("-USR1", "USR1")] {
         let script = format!(
             "trap 'echo got {name}; exit 9' {name}; echo > ready; while :; do sleep 0.05; done"
         );
