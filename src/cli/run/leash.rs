@@ -12,6 +12,8 @@ use super::clock::Moment;
 const GUARD_MIN: Duration = Duration::from_secs(2);
 /// Longest that a command is given between TERM and KILL where nothing hurries.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
+/// How much a guardian leaves to `sluice` itself, so that a command is asked once and not twice.
+const YIELD: Duration = Duration::from_millis(300);
 /// Longest between two looks at the clock.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -61,6 +63,8 @@ pub(super) struct Watch {
     leash: Leash,
     /// Somebody has asked it to end.
     asked: bool,
+    /// Nobody else can ask.
+    alone: bool,
 }
 
 impl Watch {
@@ -68,6 +72,7 @@ impl Watch {
         Self {
             leash,
             asked: false,
+            alone: false,
         }
     }
 
@@ -87,6 +92,15 @@ impl Watch {
     /// `sluice` is gone, and its command is not known to have ended: nobody renews any more.
     pub(super) fn orphaned(&mut self, now: Moment) {
         self.leash = self.leash.cut(now);
+        self.alone = true;
+    }
+
+    /// When it asks.
+    fn ask_at(&self) -> Moment {
+        match self.alone {
+            true => self.leash.term_at,
+            false => self.leash.term_at.after(YIELD),
+        }
     }
 
     /// What is to be done now.
@@ -94,7 +108,7 @@ impl Watch {
         if now >= self.leash.kill_at {
             return Deed::Kill;
         }
-        if now >= self.leash.term_at && !self.asked {
+        if now >= self.ask_at() && !self.asked {
             self.asked = true;
             return Deed::Term;
         }
@@ -103,12 +117,12 @@ impl Watch {
 
     /// How long it may sleep.
     pub(super) fn rest(&self, now: Moment) -> Duration {
-        let next = if self.asked {
+        let ask_at = if self.asked {
             self.leash.kill_at
         } else {
-            self.leash.term_at
+            self.ask_at()
         };
-        next.left(now).min(LOOK_EVERY)
+        ask_at.min(self.leash.kill_at).left(now).min(LOOK_EVERY)
     }
 }
 
@@ -143,7 +157,9 @@ mod tests {
     fn asked_once_and_then_killed() {
         let mut watch = Watch::new(leash(15, 13));
         assert_eq!(watch.deed(at(12.9)), Deed::Wait);
-        assert_eq!(watch.deed(at(13.0)), Deed::Term);
+        // `sluice` itself comes first.
+        assert_eq!(watch.deed(at(13.2)), Deed::Wait);
+        assert_eq!(watch.deed(at(13.3)), Deed::Term);
         assert_eq!(watch.deed(at(13.5)), Deed::Wait);
         assert_eq!(watch.deed(at(14.0)), Deed::Kill);
         assert_eq!(watch.deed(at(99.0)), Deed::Kill);
@@ -156,7 +172,7 @@ mod tests {
         let mut watch = Watch::new(leash(15, 13));
         watch.renewed(leash(15, 20));
         assert_eq!(watch.deed(at(15.0)), Deed::Wait);
-        assert_eq!(watch.deed(at(20.0)), Deed::Term);
+        assert_eq!(watch.deed(at(20.3)), Deed::Term);
         watch.renewed(leash(15, 60));
         assert_eq!(watch.deed(at(21.0)), Deed::Kill);
     }
