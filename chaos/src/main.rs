@@ -32,21 +32,19 @@ enum Elections {
     Alternate,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     if std::env::args()
         .nth(1)
         .is_some_and(|first| first == CONTROLLER)
     {
-        return match sluice::cli::main().await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("sluice: {error}");
-                ExitCode::FAILURE
-            }
-        };
+        return ExitCode::from(sluice::cli::main());
     }
-    match run(&Arguments::parse()).await {
+    play_all(&Arguments::parse())
+}
+
+#[tokio::main]
+async fn play_all(arguments: &Arguments) -> ExitCode {
+    match run(arguments).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
