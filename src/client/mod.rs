@@ -69,6 +69,7 @@ mod slots;
 pub mod store;
 mod worker;
 
+pub use crate::embedded::{Embedded, EmbeddedError, Limits};
 pub use acquire::Acquisition;
 pub use builder::{Client, ClientBuilder};
 pub use cancel::{Cancel, Cancellation};
@@ -90,5 +91,4 @@ pub use scope::Scope;
 pub use server_clock::ServerClock;
 pub use slots::{ClaimRef, Slots, Token};
 pub use store::Store;
-pub use crate::embedded::{Embedded, EmbeddedError, Limits};
 pub use worker::{Worker, WorkerUnknown};
