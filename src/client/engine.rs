@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
@@ -48,6 +49,7 @@ pub(super) struct Settings {
 
 /// A thread with a runtime.
 pub(super) struct Thread {
+    id: ThreadId,
     handle: Handle,
     stop: oneshot::Sender<()>,
 }
@@ -60,14 +62,15 @@ impl Thread {
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("sluice-client".to_owned())
             .spawn(move || {
                 let _ = runtime.block_on(stopped);
                 // A resolver that hangs does not keep the process.
                 runtime.shutdown_background();
             })?;
-        Ok(Self { handle, stop })
+        let id = thread.thread().id();
+        Ok(Self { id, handle, stop })
     }
 
     /// What is made inside belongs to this thread.
@@ -94,6 +97,7 @@ pub(super) struct Engine {
     events: Events,
     session: String,
     user: OnceCell<String>,
+    thread: ThreadId,
     handle: Handle,
     watching: AtomicBool,
     pub(super) watch_works: AtomicBool,
@@ -147,6 +151,7 @@ impl Engine {
             events: Events::start(settings.listener)?,
             session: random_name(""),
             user: OnceCell::new(),
+            thread: thread.id,
             handle: thread.handle,
             watching: AtomicBool::new(false),
             watch_works: AtomicBool::new(false),
@@ -177,6 +182,12 @@ impl Engine {
 
     pub(super) fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// Whether this is the thread that does the I/O.
+    #[cfg_attr(not(feature = "blocking"), expect(dead_code))]
+    pub(super) fn is_here(&self) -> bool {
+        std::thread::current().id() == self.thread
     }
 
     /// Id of this process's way to its claims.
