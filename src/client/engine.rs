@@ -15,7 +15,7 @@ use tokio::runtime::{EnterGuard, Handle};
 use tokio::sync::{OnceCell, oneshot, watch};
 
 use super::clock::{Clock, Stamp};
-use super::error::AcquireError;
+use super::error::{AcquireError, ReleaseError};
 use super::events::{Events, Listener};
 use super::follow;
 use super::hold::{Hold, Wish};
@@ -236,8 +236,10 @@ impl Engine {
             inner.tasks.insert(task, Arc::clone(&hold));
         }
         if !self.watching.swap(true, Ordering::Relaxed) {
-            let stream = self.store.watch(&self.session);
-            self.handle.spawn(listen(Arc::downgrade(self), stream));
+            let (engine, store) = (Arc::downgrade(self), Arc::clone(&self.store));
+            let session = self.session.clone();
+            self.handle
+                .spawn(async move { listen(engine, store.watch(&session)).await });
         }
         let counted = Counted {
             engine: Arc::clone(self),
@@ -461,7 +463,10 @@ impl Drop for Counted {
         let hold = self.engine.inner().tasks.remove(&self.task);
         // A task that panicked leaves nobody waiting.
         if let Some(hold) = hold {
-            hold.end(Ok(()));
+            hold.end(Err(ReleaseError::Unavailable {
+                claim: hold.name(),
+                detail: "its task has ended".to_owned(),
+            }));
         }
         self.engine.note_change();
     }

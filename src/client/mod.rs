@@ -26,7 +26,7 @@
 //! | `caller`, `establish`, `follow` | one claim on that thread: who waits; create or adopt; wait, renew, release |
 //! | `leftover` | claims that nobody wants any more, until they are known to be released |
 //! | `store` | [`Store`]: everything that the above asks of a server, as plain data; another backend implements it |
-//! | `cluster` | the store on an API server |
+//! | `cluster`, `cluster_watch` | the store on an API server |
 //! | `connect`, `server_clock` | a connection under Sluice's rules (no blind retries), also for the controller |
 //!
 //! The caller's side needs no runtime of its own: it waits on channels. Everything that is sent goes out on the
@@ -44,6 +44,7 @@ mod caller;
 mod cancel;
 mod clock;
 mod cluster;
+mod cluster_watch;
 mod connect;
 mod drain;
 mod engine;
