@@ -87,7 +87,10 @@ impl LockManager for Locks {
         hold_timeout: Option<Duration>,
     ) -> Result<bool, LockError> {
         self.may_wait(key)?;
-        wait(self.inner.acquire(key, holder, acquire_timeout, hold_timeout))
+        wait(
+            self.inner
+                .acquire(key, holder, acquire_timeout, hold_timeout),
+        )
     }
 
     fn release(&self, key: &str, holder: &str) -> Result<(), LockError> {

@@ -6,9 +6,7 @@ use super::slots::Slots;
 use super::wait::{may_wait, wait};
 use crate::api::claim::ClaimIfMissing;
 use crate::bridge::{Call, CallError, Waiter, call, io_thread};
-use crate::client::{
-    self, AcquireError, Cancellation, LimitTemplate, RunError, TryAcquireError,
-};
+use crate::client::{self, AcquireError, Cancellation, LimitTemplate, RunError, TryAcquireError};
 
 /// A request for slots and locks: all of it, or nothing. Its words are those of [`client::Request`].
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ use tokio::sync::{OnceCell, oneshot, watch};
 
 use super::clock::{Clock, Stamp};
 use super::direct::{AtOnce, Direct, Holder};
-use super::error::AcquireError;
+use super::error::{AcquireError, ReleaseError};
 use super::events::{EventKind, Events, Listener};
 use super::follow;
 use super::hold::{DirectHold, Hold, Wish};
@@ -330,8 +330,10 @@ impl Engine {
 
     fn listen_to_watch(self: &Arc<Self>) {
         if !self.watching.swap(true, Ordering::Relaxed) {
-            let stream = self.store.watch(&self.session);
-            self.handle.spawn(listen(Arc::downgrade(self), stream));
+            let (engine, store) = (Arc::downgrade(self), Arc::clone(&self.store));
+            let session = self.session.clone();
+            self.handle
+                .spawn(async move { listen(engine, store.watch(&session)).await });
         }
     }
 
@@ -566,7 +568,10 @@ impl Drop for Counted {
         let hold = self.engine.inner().tasks.remove(&self.task);
         // A task that panicked leaves nobody waiting.
         if let Some(hold) = hold {
-            hold.end(Ok(()));
+            hold.end(Err(ReleaseError::Unavailable {
+                claim: hold.name(),
+                detail: "its task has ended".to_owned(),
+            }));
         }
         self.engine.note_change();
     }

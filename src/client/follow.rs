@@ -198,6 +198,7 @@ impl Follow {
                 self.hold.end(Ok(()));
             }
             Waited::GaveUp if self.hold.wished() == Wish::Yield => self.yielded(),
+            Waited::GaveUp if self.origin.former_may_believe() => self.leave(),
             Waited::GaveUp => self.release(Duration::ZERO).await,
             Waited::Granted(claim) if self.plan.spec.kind == ClaimKind::RateLimit => {
                 // Nothing is held: the claim is finished, and what was taken stays taken.
@@ -319,22 +320,23 @@ impl Follow {
         match self.keep(claim).await {
             Kept::Lost(loss) => self.lost(loss).await,
             Kept::Wished(Wish::Yield) => self.yielded(),
-            Kept::Wished(Wish::Detach) => {
-                self.engine.leave_alone(&self.at.uid);
-                self.hold.end(Ok(()));
-            }
+            Kept::Wished(Wish::Detach) => self.leave(),
             Kept::Wished(_) | Kept::GaveUp => {
                 let quiet = self.hold.lease(|lease, now| lease.is_quiet(now));
                 if quiet == Some(true) {
-                    // Its former holder may believe: what we let go of it would still use.
-                    debug!(target: "sluice::client", claim = self.at.name, "left to its lease");
-                    self.engine.leave_alone(&self.at.uid);
-                    self.hold.end(Ok(()));
+                    self.leave();
                 } else {
                     self.release(duration).await;
                 }
             }
         }
+    }
+
+    /// Its former holder may believe in it, and would go on using what we let go: it is left to its lease.
+    fn leave(&self) {
+        debug!(target: "sluice::client", claim = self.at.name, "left to its lease");
+        self.engine.leave_alone(&self.at.uid);
+        self.hold.end(Ok(()));
     }
 
     async fn keep(&mut self, claim: &ClaimVersion) -> Kept {

@@ -223,7 +223,10 @@ impl Locks {
             if self.is_held_elsewhere(pair).await? {
                 return Ok(true);
             }
-            match self.ask(pair, timeout.map(|_| left().unwrap_or_default()), hold).await {
+            match self
+                .ask(pair, timeout.map(|_| left().unwrap_or_default()), hold)
+                .await
+            {
                 Ok(slots) => {
                     *guard = Some(self.watched(&pair.id, slots));
                     return Ok(true);
@@ -250,7 +253,12 @@ impl Locks {
         hold: Option<Duration>,
     ) -> Result<Slots, AcquireError> {
         let mut request = self.client.request().lock(&pair.lock).id(&pair.id);
-        request = request.holder(pair.holder.chars().take(MAX_HOLDER_LENGTH).collect::<String>());
+        request = request.holder(
+            pair.holder
+                .chars()
+                .take(MAX_HOLDER_LENGTH)
+                .collect::<String>(),
+        );
         if let Some(hold) = hold {
             request = request.max_hold(hold);
         }
@@ -412,7 +420,9 @@ impl LockManager for Locks {
         hold_timeout: Option<Duration>,
     ) -> Result<bool, LockError> {
         let pair = Pair::new(key, holder);
-        let acquired = self.acquire_pair(&pair, acquire_timeout, hold_timeout).await;
+        let acquired = self
+            .acquire_pair(&pair, acquire_timeout, hold_timeout)
+            .await;
         if !matches!(acquired, Ok(true)) {
             let entry = self.entry(&pair.id);
             self.tidy(&pair.id, entry);
@@ -536,7 +546,15 @@ mod tests {
         for key in ["a.b", "a.c", "tag:etl", "team/schema"] {
             assert_eq!(lock_of(key), key);
         }
-        let odd = ["A", "", "a/b/c", "a:shared", "/tmp/x.lock", "sha256:00", "é"];
+        let odd = [
+            "A",
+            "",
+            "a/b/c",
+            "a:shared",
+            "/tmp/x.lock",
+            "sha256:00",
+            "é",
+        ];
         let mut locks: Vec<String> = odd.map(lock_of).to_vec();
         for lock in &locks {
             let key = QualifiedKey::parse(lock).unwrap();
@@ -550,8 +568,14 @@ mod tests {
 
     #[test]
     fn pairs_share_no_claim() {
-        let ids = [("a", "bc"), ("ab", "c"), ("a", "b"), ("1:a", "b"), ("a", "")]
-            .map(|(key, holder)| Pair::new(key, holder).id);
+        let ids = [
+            ("a", "bc"),
+            ("ab", "c"),
+            ("a", "b"),
+            ("1:a", "b"),
+            ("a", ""),
+        ]
+        .map(|(key, holder)| Pair::new(key, holder).id);
         let unique: std::collections::BTreeSet<&String> = ids.iter().collect();
         assert_eq!(unique.len(), ids.len());
         assert!(ids.iter().all(|id| id.len() <= 253));

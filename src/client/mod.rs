@@ -28,7 +28,7 @@
 //! | `leftover` | claims that nobody wants any more, until they are known to be released |
 //! | `store` | [`Store`]: everything that the above asks of a server, as plain data; another backend implements it |
 //! | `direct` | what a store in the same process can do beside that |
-//! | `cluster` | the store on an API server |
+//! | `cluster`, `cluster_watch` | the store on an API server |
 //! | `connect`, `server_clock` | a connection under Sluice's rules (no blind retries), also for the controller |
 //!
 //! The caller's side needs no runtime of its own: it waits on channels. Everything that is sent goes out on the
@@ -47,6 +47,8 @@ mod cancel;
 mod clock;
 #[cfg(feature = "client")]
 mod cluster;
+#[cfg(feature = "client")]
+mod cluster_watch;
 mod connect;
 pub mod direct;
 mod drain;
@@ -71,10 +73,10 @@ mod slots;
 pub mod store;
 mod worker;
 
+pub use crate::bridge::Cancel;
 pub use crate::embedded::{Embedded, EmbeddedError, Limits};
 pub use acquire::Acquisition;
 pub use builder::{Client, ClientBuilder};
-pub use crate::bridge::Cancel;
 pub use cancel::Cancellation;
 pub use clock::{Clock, Stamp, SystemClock};
 #[cfg(feature = "client")]
