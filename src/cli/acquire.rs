@@ -25,6 +25,8 @@ use parent::Parent;
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("\
 Examples:
+  sluice acquire --parent $$ --slots gpu -o json
+
   claim=$(sluice acquire --parent $$ --slots gpu=2 --timeout 10m) || exit
   ./work.sh
   sluice release --claim \"$claim\"

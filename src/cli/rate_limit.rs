@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     priority: Option<i32>,
     /// What a limit that does not exist means.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     if_missing: ask::IfMissing,
     /// Says nothing while it waits.
     #[arg(short, long)]

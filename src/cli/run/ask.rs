@@ -44,7 +44,7 @@ pub(in crate::cli) struct Terms {
     #[arg(long, value_name = "TEXT")]
     holder: Option<String>,
     /// What a limit or lock that does not exist means: an error, something to wait for, or something to leave out.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     if_missing: IfMissing,
 }
 
@@ -107,7 +107,7 @@ impl Asked {
         let spec = request::parse(&annotations).map_err(|error| {
             let mut text = error.to_string();
             for (name, flag, _) in &given {
-                text = text.replace(name, flag);
+                text = text.replace(&format!("annotation {name}"), flag);
             }
             text
         })?;

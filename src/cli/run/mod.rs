@@ -54,7 +54,12 @@ pub(super) struct Arguments {
     #[command(flatten)]
     how: How,
     /// The command, and its arguments.
-    #[arg(value_name = "CMD", required = true, last = true)]
+    #[arg(
+        value_name = "CMD",
+        required = true,
+        last = true,
+        help_heading = "Arguments"
+    )]
     command: Vec<OsString>,
 }
 
@@ -79,7 +84,12 @@ pub(super) struct LockArguments {
     #[command(flatten)]
     how: How,
     /// The command, and its arguments.
-    #[arg(value_name = "CMD", required = true, last = true)]
+    #[arg(
+        value_name = "CMD",
+        required = true,
+        last = true,
+        help_heading = "Arguments"
+    )]
     command: Vec<OsString>,
 }
 
@@ -87,7 +97,7 @@ pub(super) struct LockArguments {
 #[derive(Debug, clap::Args)]
 pub(super) struct How {
     /// Says nothing while it waits.
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = "Options")]
     pub(super) quiet: bool,
     #[command(flatten)]
     pub(super) scope: Scope,
