@@ -22,7 +22,13 @@
 
 pub mod api;
 #[cfg(feature = "blocking")]
+pub mod blocking;
+#[cfg(feature = "blocking")]
 pub mod bridge;
+// The SDK's own token to cancel by is the bridge's; the rest of it is there with `blocking`.
+#[cfg(all(feature = "embedded", not(feature = "blocking")))]
+#[expect(dead_code, unreachable_pub, unused_imports, reason = "public with `blocking`")]
+mod bridge;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "embedded")]

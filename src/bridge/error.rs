@@ -82,7 +82,7 @@ pub enum Closed {
 }
 
 impl Closed {
-    pub(super) fn own_thread() -> Closed {
+    pub(crate) fn own_thread() -> Closed {
         let thread = std::thread::current();
         Closed::OwnThread {
             thread: thread.name().unwrap_or("without a name").to_owned(),

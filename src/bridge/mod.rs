@@ -54,3 +54,12 @@ pub use io::{IoThread, io_thread};
 pub use portal::{Job, Portal};
 pub use waiter::{Callbacks, LOCAL_JOBS, LocalJobs, Waiter, from_async};
 pub use worker::{WORKER_JOBS, WorkerThread};
+
+/// Fails on a thread that does I/O, which must not wait.
+#[cfg_attr(not(feature = "blocking"), expect(dead_code))]
+pub(crate) fn refuse_io_thread() -> Result<(), Closed> {
+    if engine::is_here() {
+        return Err(Closed::own_thread());
+    }
+    Ok(())
+}

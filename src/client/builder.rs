@@ -140,6 +140,27 @@ impl Client {
         self.engine.store().namespace()
     }
 
+    /// Like [`Client::close`], for a thread that may block.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn close_blocking(self, within: Duration) -> DrainReport {
+        self.engine.drain_blocking(within)
+    }
+
+    /// Fails on the thread behind it, which must not wait.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn refuse_own_thread(&self) -> Result<(), crate::bridge::Closed> {
+        if self.engine.is_here() {
+            return Err(crate::bridge::Closed::own_thread());
+        }
+        Ok(())
+    }
+
+    /// Waits by the timer of the thread behind it.
+    #[cfg(feature = "blocking")]
+    pub(crate) async fn pause(&self, time: Duration) {
+        self.engine.pause(time).await;
+    }
+
     /// The thread behind it.
     pub(super) fn engine(&self) -> &Arc<Engine> {
         &self.engine

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
@@ -48,6 +49,7 @@ pub(super) struct Settings {
 
 /// A thread with a runtime.
 pub(super) struct Thread {
+    id: ThreadId,
     handle: Handle,
     stop: oneshot::Sender<()>,
 }
@@ -60,14 +62,15 @@ impl Thread {
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("sluice-client".to_owned())
             .spawn(move || {
                 let _ = runtime.block_on(stopped);
                 // A resolver that hangs does not keep the process.
                 runtime.shutdown_background();
             })?;
-        Ok(Self { handle, stop })
+        let id = thread.thread().id();
+        Ok(Self { id, handle, stop })
     }
 
     /// What is made inside belongs to this thread.
@@ -94,6 +97,7 @@ pub(super) struct Engine {
     events: Events,
     session: String,
     user: OnceCell<String>,
+    thread: ThreadId,
     handle: Handle,
     watching: AtomicBool,
     pub(super) watch_works: AtomicBool,
@@ -120,6 +124,8 @@ struct Inner {
 struct Named {
     task: u64,
     hold: Arc<Hold>,
+    /// What was asked for, where this client has asked.
+    plan: Option<Arc<Plan>>,
     news: Arc<watch::Sender<Option<News>>>,
 }
 
@@ -145,6 +151,7 @@ impl Engine {
             events: Events::start(settings.listener)?,
             session: random_name(""),
             user: OnceCell::new(),
+            thread: thread.id,
             handle: thread.handle,
             watching: AtomicBool::new(false),
             watch_works: AtomicBool::new(false),
@@ -175,6 +182,12 @@ impl Engine {
 
     pub(super) fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// Whether this is the thread that does the I/O.
+    #[cfg_attr(not(feature = "blocking"), expect(dead_code))]
+    pub(super) fn is_here(&self) -> bool {
+        std::thread::current().id() == self.thread
     }
 
     /// Id of this process's way to its claims.
@@ -481,12 +494,14 @@ impl Counted {
     }
 
     /// Takes a name. An acquisition of this client that has it is told to leave it, and is waited for; the claim that
-    /// it held then comes with the name: its former holder is known not to believe.
+    /// it held then comes with the name: its former holder is known not to believe. Fails with what differs if that
+    /// one was of another request, and does nothing to it.
     pub(super) async fn register(
         &self,
         name: &str,
         hold: &Arc<Hold>,
-    ) -> (Registration, Option<String>) {
+        plan: Option<&Arc<Plan>>,
+    ) -> Result<(Registration, Option<String>), String> {
         let mut former = None;
         let mut changed = self.engine.changed.subscribe();
         loop {
@@ -498,6 +513,7 @@ impl Counted {
                         let named = Named {
                             task: self.task,
                             hold: Arc::clone(hold),
+                            plan: plan.cloned(),
                             news: Arc::new(news),
                         };
                         inner.names.insert(name.to_owned(), named);
@@ -507,9 +523,14 @@ impl Counted {
                             name: name.to_owned(),
                             news: seen,
                         };
-                        return (registration, former);
+                        return Ok((registration, former));
                     }
                     Some(named) => {
+                        if let (Some(plan), Some(other)) = (plan, &named.plan)
+                            && let Some(difference) = plan.difference(&other.spec, "")
+                        {
+                            return Err(difference);
+                        }
                         let uid = named.hold.uid();
                         let other = Arc::clone(&named.hold);
                         drop(inner);

@@ -90,7 +90,14 @@ pub(super) async fn acquire(counted: Counted, hold: Arc<Hold>, begin: Begin) {
     };
     let mut caller = Caller::new(&engine, &hold, Arc::clone(&plan), patience);
     let name = hold.name();
-    let (registration, former) = caller.attend(counted.register(&name, &hold)).await;
+    let registered = caller.attend(counted.register(&name, &hold, Some(&plan)));
+    let (registration, former) = match registered.await {
+        Ok(registered) => registered,
+        Err(detail) => {
+            caller.fail(AcquireError::IdConflict { id: name, detail });
+            return hold.end(Ok(()));
+        }
+    };
     let establish = Establish::new(&engine, &plan, &name, former);
     match establish.run(&mut caller).await {
         Err(failed) => {
@@ -599,7 +606,11 @@ pub(super) async fn resume(
         reply,
     };
     let mut caller = Caller::new(&engine, &hold, Arc::new(plan.clone()), patience);
-    let (registration, _) = caller.attend(counted.register(&claim.name, &hold)).await;
+    let registered = caller.attend(counted.register(&claim.name, &hold, None));
+    let Ok((registration, _)) = registered.await else {
+        // Nothing is compared where nothing was asked for.
+        return hold.end(Ok(()));
+    };
     let claimed = loop {
         if caller.has_given_up() {
             // What was swapped lately, and not seen, runs out by itself.

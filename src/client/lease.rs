@@ -247,11 +247,6 @@ impl Lease {
         (self.duration / 6).min(TRY_MAX)
     }
 
-    /// How long the lease lasts, as it was granted.
-    pub(super) fn duration(&self) -> Duration {
-        self.duration
-    }
-
     /// A renewal is sent now: its number.
     pub(super) fn send(&mut self, now: Stamp) -> i64 {
         self.last = self.last.saturating_add(1);

@@ -18,6 +18,7 @@
 //! | `slots` | [`Slots`]: the guard; [`ClaimRef`]: what is left of one that was detached |
 //! | `rate` | [`RateLimit`]: take once, never hold |
 //! | `worker`, `scope`, `drain`, `cancel` | [`Worker`], [`Scope`], [`DrainReport`], [`Cancel`] |
+//! | `locks` | [`LockManager`]: locks by key and holder |
 //! | `events` | [`Event`]: acquired, released, timed out, lost; by callback and by tracing |
 //! | `error` | [`AcquireError`] and its kin; what a message says |
 //! | `lease`, `clock` | whether a holder may still believe: a pure machine over the times it is given |
@@ -58,6 +59,7 @@ mod hold;
 mod keys;
 mod lease;
 mod leftover;
+mod locks;
 mod news;
 mod plan;
 mod rate;
@@ -71,7 +73,8 @@ mod worker;
 
 pub use acquire::Acquisition;
 pub use builder::{Client, ClientBuilder};
-pub use cancel::{Cancel, Cancellation};
+pub use crate::bridge::Cancel;
+pub use cancel::Cancellation;
 pub use clock::{Clock, Stamp, SystemClock};
 #[cfg(feature = "client")]
 pub use cluster::Cluster;
@@ -83,6 +86,7 @@ pub use error::{AcquireError, ReleaseError, RunError, TryAcquireError};
 pub use events::{Event, EventKind};
 pub use keys::Keys;
 pub use lease::{Belief, Loss};
+pub use locks::{LockError, LockManager, Locks};
 pub use rate::RateLimit;
 pub use request::{LimitTemplate, Request};
 pub use scope::Scope;

@@ -212,7 +212,7 @@ impl Plan {
             .filter(|(_, differs)| *differs)
             .map(|(name, _)| *name)
             .collect();
-        (!names.is_empty()).then(|| format!("its {} differ", names.join(", ")))
+        (!names.is_empty()).then(|| format!("not the same: {}", names.join(", ")))
     }
 }
 

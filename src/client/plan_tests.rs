@@ -70,6 +70,6 @@ fn the_same_request_is_the_same_whoever_runs_it() {
     other.timeout_seconds = Some(1);
     assert_eq!(
         plan.difference(&other, "ann").unwrap(),
-        "its slots, timeout differ"
+        "not the same: slots, timeout"
     );
 }

@@ -6,6 +6,7 @@
 //! | [`chart`], [`policies`] | the Helm chart and its admission policies |
 //! | [`cli`] | the command, as its users drive it |
 //! | [`scenarios`] | the controller, as its users drive it |
+//! | [`sdk`] | a program that takes slots, as its author writes it |
 //! | [`election`] | several controllers that take turns |
 //! | [`faults`] | the controller while everything around it fails |
 //! | [`recovery`] | what the runbook promises: restores, deleted limits and CRDs, quarantine |
@@ -25,4 +26,5 @@ mod policies;
 mod purity;
 mod recovery;
 mod scenarios;
+mod sdk;
 mod support;

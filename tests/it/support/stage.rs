@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
-use sluice::api::{ConcurrencyLimit, Lock};
+use sluice::api::{ConcurrencyLimit, Lock, SlotClaim};
 use sluice_testenv::{ControlPlane, FakeNodes};
 use tokio::sync::OnceCell;
 
@@ -59,6 +59,7 @@ pub(crate) async fn install_crds(client: &Client) {
     for resource in [
         ApiResource::erase::<ConcurrencyLimit>(&()),
         ApiResource::erase::<Lock>(&()),
+        ApiResource::erase::<SlotClaim>(&()),
     ] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("crds")

@@ -1,0 +1,38 @@
+//! A stretch of blocking work that leaves nothing behind.
+
+use super::client::Client;
+use super::request::{RateLimit, Request};
+use super::wait::wait;
+use crate::client::{self, Keys};
+
+/// What acquires within [`Client::scope`]: whatever was acquired through it is released when the scope ends.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    inner: client::Scope,
+}
+
+impl Scope {
+    /// Like [`Client::request`].
+    pub fn request(&self) -> Request {
+        Request::new(self.inner.client().clone(), self.inner.request())
+    }
+
+    /// Like [`Client::concurrency`].
+    pub fn concurrency(&self, keys: impl Keys) -> Request {
+        Request::new(self.inner.client().clone(), self.inner.concurrency(keys))
+    }
+
+    /// Like [`Client::rate_limit`].
+    pub fn rate_limit(&self, keys: impl Keys) -> RateLimit {
+        RateLimit::new(self.inner.client().clone(), self.inner.rate_limit(keys))
+    }
+
+    /// The client it belongs to; what is acquired through it is not the scope's.
+    pub fn client(&self) -> Client {
+        self.inner.client().clone().into()
+    }
+}
+
+pub(super) fn scope<T>(client: &client::Client, body: impl FnOnce(&Scope) -> T) -> T {
+    wait(client.scope(async |inner| body(&Scope { inner })))
+}

@@ -1,0 +1,76 @@
+//! Who believed to hold when: at no instant may more unexpired holders believe than there are slots.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// One belief: of which claim, how many slots, from when, until when.
+#[derive(Clone, Debug)]
+#[expect(dead_code, reason = "the claim is read by whoever reads a failure")]
+struct Belief {
+    claim: String,
+    slots: u32,
+    from: Instant,
+    until: Option<Instant>,
+}
+
+/// All beliefs of a test.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Beliefs(Arc<Mutex<Vec<Belief>>>);
+
+impl Beliefs {
+    /// Somebody was handed its slots.
+    pub(super) fn begin(&self, claim: &str, slots: u32) -> usize {
+        let mut all = self.0.lock().unwrap();
+        all.push(Belief {
+            claim: claim.to_owned(),
+            slots,
+            from: Instant::now(),
+            until: None,
+        });
+        all.len() - 1
+    }
+
+    /// It is about to release, or knows that it has lost them.
+    pub(super) fn end(&self, index: usize) {
+        self.0.lock().unwrap()[index].until = Some(Instant::now());
+    }
+
+    /// Fails if at any instant more slots were believed to be held than there are. Beliefs only grow at a begin, so
+    /// those are the instants to look at.
+    pub(super) fn check(&self, slots: u32) -> usize {
+        let all = self.0.lock().unwrap();
+        let mut most = 0;
+        for begun in all.iter() {
+            let at = begun.from;
+            let believing = |it: &&Belief| it.from <= at && it.until.is_none_or(|until| until > at);
+            let believers: Vec<&Belief> = all.iter().filter(believing).collect();
+            let sum: u32 = believers.iter().map(|it| it.slots).sum();
+            assert!(
+                sum <= slots,
+                "{sum} of {slots} slots believed: {believers:#?}"
+            );
+            most = most.max(believers.len());
+        }
+        most
+    }
+
+    /// How many there were.
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+#[test]
+fn a_third_believer_is_noticed() {
+    let beliefs = Beliefs::default();
+    let first = beliefs.begin("a", 1);
+    let second = beliefs.begin("b", 1);
+    beliefs.end(first);
+    let third = beliefs.begin("c", 1);
+    assert_eq!(beliefs.check(2), 2);
+    beliefs.begin("d", 1);
+    beliefs.end(second);
+    beliefs.end(third);
+    assert!(std::panic::catch_unwind(|| beliefs.check(2)).is_err());
+    assert_eq!(beliefs.len(), 4);
+}

@@ -1,0 +1,17 @@
+//! The SDK on the real control plane, with the real controller.
+//!
+//! Each test has a namespace and a controller of its own. [`stage`] makes clients; [`faulty`] is a store that loses
+//! answers and counts calls around the real one; [`beliefs`] keeps account of who believed to hold when.
+
+mod basics;
+mod beliefs;
+mod bodies;
+mod crowd;
+mod dropping;
+mod ending;
+mod faulty;
+mod features;
+mod ids;
+mod losing;
+mod refusals;
+mod stage;
