@@ -15,6 +15,8 @@ pub(super) enum Timer {
     Request(Uid),
     /// A pool: retry, number of waiters, idleness.
     Pool(PoolKey),
+    /// A pool: as much of its level has come back as somebody waits for.
+    Level(PoolKey),
     /// A waiting request that people should hear of.
     Notice(Uid),
     /// Summaries of events held back.

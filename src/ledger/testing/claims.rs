@@ -3,7 +3,18 @@
 use super::super::*;
 use super::server::limit;
 use super::world::World;
-use super::{claim, limit_spec, pod};
+use super::{limit_spec, pod};
+
+/// A waiting claim with a lease of so many seconds, that would rather be denied than wait for what is missing.
+fn claim(name: &str, slots: &str, lease: u64) -> RequestView {
+    let mut view = super::claim(name, slots);
+    if let Ask::Wants(wants) = &mut view.ask {
+        wants.deny_missing = true;
+        wants.fail_on_timeout = true;
+    }
+    view.claim.as_mut().unwrap().lease = Some(Span::seconds(lease));
+    view
+}
 
 /// A cluster without faults, with one limit.
 fn world(slots: u64) -> World {
