@@ -37,10 +37,10 @@ pub mod client;
 pub mod controller;
 #[cfg(feature = "embedded")]
 mod convert;
-#[cfg(feature = "embedded")]
-mod embedded;
 #[cfg(feature = "controller")]
 pub mod election;
+#[cfg(feature = "embedded")]
+mod embedded;
 pub mod ledger;
 
 /// The code in `docs/sdk.md` compiles.

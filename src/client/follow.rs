@@ -143,7 +143,14 @@ pub(super) async fn go_on(
     };
     let mut caller = Caller::new(&engine, &hold, Arc::clone(&plan), patience);
     // Nobody else has its name, and the watch does not show it before it was let go of.
-    let (registration, _) = counted.register(&hold.name(), &hold).await;
+    let name = hold.name();
+    let (registration, _) = match counted.register(&name, &hold, Some(&plan)).await {
+        Ok(registered) => registered,
+        Err(detail) => {
+            caller.fail(AcquireError::IdConflict { id: name, detail });
+            return hold.end(Ok(()));
+        }
+    };
     let store = engine.store().direct();
     let Some(claim) = store.and_then(|store| store.let_go(&id)) else {
         let gone = format!("{}: its claim was deleted while it waited", plan.shown);

@@ -221,7 +221,9 @@ impl Hold {
         drop(state);
         let engine = direct.engine.upgrade();
         let store = engine.as_ref().and_then(|engine| engine.store().direct());
-        store.map(|store| store.tokens(&direct.id)).unwrap_or_default()
+        store
+            .map(|store| store.tokens(&direct.id))
+            .unwrap_or_default()
     }
 
     /// Number of the event that told of the acquisition.

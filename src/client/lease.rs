@@ -199,6 +199,11 @@ impl Lease {
         }
     }
 
+    /// For how long it lasts without a renewal.
+    pub(super) fn duration(&self) -> Duration {
+        self.duration
+    }
+
     /// How it was lost, if it was.
     pub(super) fn loss(&self) -> Option<&Loss> {
         self.lost.as_ref()

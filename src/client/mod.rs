@@ -71,6 +71,7 @@ mod slots;
 pub mod store;
 mod worker;
 
+pub use crate::embedded::{Embedded, EmbeddedError, Limits};
 pub use acquire::Acquisition;
 pub use builder::{Client, ClientBuilder};
 pub use crate::bridge::Cancel;
@@ -94,5 +95,4 @@ pub use scope::Scope;
 pub use server_clock::ServerClock;
 pub use slots::{ClaimRef, Slots, Token};
 pub use store::Store;
-pub use crate::embedded::{Embedded, EmbeddedError, Limits};
 pub use worker::{Worker, WorkerUnknown};

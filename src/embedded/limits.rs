@@ -48,7 +48,9 @@ impl Limits {
 
     /// A limit whose slots come back with time: so many in each period of whole seconds, and at most as many at once.
     pub fn rate(self, key: impl Into<String>, slots: u32, period: Duration) -> Self {
-        let seconds = period.as_secs().saturating_add(u64::from(period.subsec_nanos() > 0));
+        let seconds = period
+            .as_secs()
+            .saturating_add(u64::from(period.subsec_nanos() > 0));
         let decay = Decay {
             slots: whole(slots),
             per_seconds: i32::try_from(seconds).unwrap_or(i32::MAX),
@@ -131,7 +133,9 @@ pub enum EmbeddedError {
         why: String,
     },
     /// There is no limit of that key.
-    #[error("there is no limit {key}: name it when the client is made, or create it with create_if_missing")]
+    #[error(
+        "there is no limit {key}: name it when the client is made, or create it with create_if_missing"
+    )]
     Missing {
         /// The key.
         key: String,

@@ -59,6 +59,8 @@ impl Sessions {
     /// What has changed since the last time.
     pub(super) fn take(&mut self, session: &str) -> BTreeMap<String, String> {
         let session = self.0.get_mut(session);
-        session.map(|it| std::mem::take(&mut it.changed)).unwrap_or_default()
+        session
+            .map(|it| std::mem::take(&mut it.changed))
+            .unwrap_or_default()
     }
 }

@@ -12,9 +12,7 @@ use futures::stream::BoxStream;
 use super::limits::{EmbeddedError, Limits, object_name};
 use super::row::{Row, grant};
 use super::world::{Losses, World, pool_key};
-use crate::api::claim::{
-    ClaimKind, MAX_SEQ_STEP, MIN_LEASE_DURATION_SECONDS, SlotClaimSpec,
-};
+use crate::api::claim::{ClaimKind, MAX_SEQ_STEP, MIN_LEASE_DURATION_SECONDS, SlotClaimSpec};
 use crate::api::key::QualifiedKey;
 use crate::api::limit::ConcurrencyLimitSpec;
 use crate::api::lock::LockSpec;
@@ -24,7 +22,9 @@ use crate::client::store::{
 };
 use crate::client::{Client, ClientBuilder, Token};
 use crate::convert::{claim_wants, limit_spec, lock_spec};
-use crate::ledger::{ClaimPhase, Micros, Name, Now, Part, PoolKind, PoolObject, PoolSpec, Tick, Uid};
+use crate::ledger::{
+    ClaimPhase, Micros, Name, Now, Part, PoolKind, PoolObject, PoolSpec, Tick, Uid,
+};
 
 /// Namespace of everything in here.
 const NAMESPACE: &str = "embedded";
@@ -88,7 +88,10 @@ impl Embedded {
             started_at: started_at.unwrap_or_default(),
         };
         let now = shared.now();
-        let inner = shared.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let inner = shared
+            .inner
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         inner.world.advance(now);
         for (key, spec) in limits.limits {
             let name = object_name(false, &key)?;
@@ -488,7 +491,10 @@ impl Direct for Embedded {
         self.shared.with(|world| {
             let row = world.row(&id.0);
             let leases = row.map_or(&[][..], Row::leases);
-            leases.iter().map(|lease| Token::from(&grant(lease))).collect()
+            leases
+                .iter()
+                .map(|lease| Token::from(&grant(lease)))
+                .collect()
         })
     }
 
@@ -546,7 +552,8 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.shared.with(|world| world.sessions.close(&self.session));
+        self.shared
+            .with(|world| world.sessions.close(&self.session));
     }
 }
 

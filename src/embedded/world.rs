@@ -13,9 +13,9 @@ use crate::client::Loss;
 use crate::client::direct::Holder;
 use crate::ledger::{
     ChildOutcome, ChildWrite, ClaimAction, ClaimPhase, ClaimTimes, Command, Effect, Epoch, Found,
-    Guard, Ledger, Now, Options, Owner, Part, PatchOutcome, PoolKey, PoolKind,
-    PoolObject, PoolSpec, PoolStatus, RequestAction, RequestPatch, Span, StatusWrite, Tick, Uid,
-    Version, WriteOutcome,
+    Guard, Ledger, Now, Options, Owner, Part, PatchOutcome, PoolKey, PoolKind, PoolObject,
+    PoolSpec, PoolStatus, RequestAction, RequestPatch, Span, StatusWrite, Tick, Uid, Version,
+    WriteOutcome,
 };
 
 /// How long what a claim came to can be read, where nobody has read it yet.
@@ -336,9 +336,10 @@ impl World {
                 let batch = object.status.read().and_then(|status| status.batch.clone());
                 let current = match write.guard {
                     Guard::Version(version) => object.version == version,
-                    Guard::Tested { generation, batch: of } => {
-                        object.generation == generation && batch == of
-                    }
+                    Guard::Tested {
+                        generation,
+                        batch: of,
+                    } => object.generation == generation && batch == of,
                 };
                 if object.uid == write.uid && current {
                     object.version = version;
@@ -447,4 +448,3 @@ pub(super) fn pool_key(kind: PoolKind, namespace: &str, object_name: &str) -> Po
         name: object_name.into(),
     }
 }
-

@@ -156,8 +156,8 @@ impl std::fmt::Display for Ask {
         let texts = self.mentions.iter().map(|it| {
             let key = key(it);
             match it.amount {
-                Amount::Slots(1) => key,
-                Amount::Slots(slots) => format!("{key}={slots}"),
+                Amount::Slots(1) | Amount::Rate(1) => key,
+                Amount::Slots(slots) | Amount::Rate(slots) => format!("{key}={slots}"),
                 Amount::Exclusive => format!("lock/{key}"),
                 Amount::Shared => format!("lock/{key}:shared"),
             }

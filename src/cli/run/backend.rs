@@ -55,7 +55,7 @@ impl Backend {
     pub(in crate::cli) async fn take(&self, ask: &Ask) -> Result<(), CliError> {
         let keys: Vec<String> = ask.mentions.iter().map(key).collect();
         let slots = ask.mentions.iter().find_map(|it| match it.amount {
-            Amount::Slots(slots) => Some(slots),
+            Amount::Slots(slots) | Amount::Rate(slots) => Some(slots),
             Amount::Shared | Amount::Exclusive => None,
         });
         let mut rate = match &ask.worker {
@@ -101,7 +101,8 @@ impl Backend {
         for mention in &ask.mentions {
             let key = key(mention);
             request = match mention.amount {
-                Amount::Slots(slots) => request.slots(key, slots),
+                // A command line has no word for a rate beside slots: `sluice rate-limit` takes by `take`.
+                Amount::Slots(slots) | Amount::Rate(slots) => request.slots(key, slots),
                 Amount::Exclusive => request.lock(key),
                 Amount::Shared => request.lock_shared(key),
             };

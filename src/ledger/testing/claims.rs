@@ -6,7 +6,7 @@ use super::world::World;
 use super::{limit_spec, pod};
 
 /// A waiting claim with a lease of so many seconds, that would rather be denied than wait for what is missing.
-fn claim(name: &str, slots: &str, lease: u64) -> RequestView {
+pub(super) fn claim(name: &str, slots: &str, lease: u64) -> RequestView {
     let mut view = super::claim(name, slots);
     if let Ask::Wants(wants) = &mut view.ask {
         wants.deny_missing = true;

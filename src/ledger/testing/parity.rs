@@ -1,10 +1,10 @@
 //! What other limits get wrong, tried on claims: the faults that docs/prefect.md lists, as far as they are decided here.
 
 use super::super::*;
-use super::claims::{create, phase, release, renew};
+use super::claims::{claim, create, phase, release, renew};
 use super::server::limit;
 use super::world::World;
-use super::{claim, limit_spec, pod};
+use super::{limit_spec, pod};
 
 /// A cluster without faults, with these limits.
 fn world(limits: &[(&str, u64)]) -> World {

@@ -337,4 +337,29 @@ mod tests {
         let both = [belief(&script, "a", 1, 30), belief(&script, "b", 6, 30)];
         assert_eq!(found(&script, &both), Vec::<String>::new());
     }
+
+    /// One slot that `a` has, whose claim is deleted or not; then the limit is made anew, and `b` has it.
+    fn over_two_limits(deleted: bool) -> Vec<String> {
+        let mut script = Script::new();
+        script.at(1);
+        script.limit("gpu", 1);
+        script.claim_holder("a", "gpu");
+        let a = belief(&script, "a", 1, 14);
+        script.at(5);
+        if deleted {
+            script.delete(&claim("a"));
+        }
+        script.delete(&limit("gpu"));
+        script.limit("gpu", 1);
+        script.claim_holder("b", "gpu");
+        let b = belief(&script, "b", 6, 9);
+        found(&script, &[a, b])
+    }
+
+    #[test]
+    fn a_new_limit_knows_of_claims_that_are_there_and_of_no_others() {
+        assert_eq!(over_two_limits(true), Vec::<String>::new());
+        let found = over_two_limits(false);
+        assert!(found.len() == 1 && found[0].contains("a, b"), "{found:?}");
+    }
 }
