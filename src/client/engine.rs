@@ -277,7 +277,8 @@ impl Engine {
                 let (uid, kind) = (Some(id.as_str()), EventKind::Acquired { waited });
                 let shown = begin.plan.shown;
                 let event = self.events.emit(&hold.name(), uid, &shown, kind);
-                hold.set_acquired_event(event);
+                // What is taken for a rate is never told as released.
+                hold.set_acquired_event(if takes { 0 } else { event });
                 hold.begin_direct(DirectHold {
                     engine: Arc::downgrade(self),
                     task,

@@ -203,6 +203,8 @@ impl Follow {
             Waited::Granted(claim) if self.plan.spec.kind == ClaimKind::RateLimit => {
                 // Nothing is held: the claim is finished, and what was taken stays taken.
                 self.hand_over(&claim);
+                // Nor is it told as released.
+                self.hold.set_acquired_event(0);
                 self.hold.wish(Wish::Release);
                 self.release(Duration::ZERO).await;
             }
