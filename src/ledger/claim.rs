@@ -86,7 +86,8 @@ impl Ledger {
         let Some(request) = self.requests.get(uid) else {
             return false;
         };
-        if request.view.claim.is_none() || request.claim.admitted {
+        let admitted = request.claim.admitted && !mutant::is(Mutant::DeniesWhoWaits);
+        if request.view.claim.is_none() || admitted {
             return false;
         }
         let denial = self.denial(request);
@@ -94,7 +95,9 @@ impl Ledger {
             Some(Cause::NotFound(key) | Cause::ExceedsLimit(key)) => Some(key.clone()),
             _ => None,
         };
-        let unwitnessed = key.filter(|key| !request.claim.witnessed.contains(key));
+        let unwitnessed = key.filter(|key| {
+            !request.claim.witnessed.contains(key) && !mutant::is(Mutant::DeniesFromCache)
+        });
         match (denial, unwitnessed) {
             (Some(_), Some(key)) => {
                 if let Some(pool) = self.pools.get_mut(&key)
@@ -162,7 +165,7 @@ impl Ledger {
                 self.cause_of(&request.view.uid),
                 Some(Cause::Unsettled | Cause::NotFenced(_) | Cause::ChildPending(_))
             );
-        let grace = if settling {
+        let grace = if settling && !mutant::is(Mutant::RefusesUntried) {
             CLAIM_TIMEOUT_GRACE
         } else {
             Span(0)
@@ -231,13 +234,23 @@ impl Ledger {
         let Some(claim) = &request.view.claim else {
             return;
         };
+        if mutant::is(Mutant::LapseBySight) && request.claim.granted_at.is_none() {
+            let half = claim.terms.map_or(Span(0), |terms| Span(terms.lease.0 / 2));
+            let long = now.since(request.first_seen) > half;
+            request.claim.lapses = request.claim.lapses.or(long.then_some(claim.seq));
+        }
         request.claim.granted_at.get_or_insert(now);
-        if request.claim.renewed.is_none_or(|(seq, _)| seq < claim.seq) {
+        let renewed = request.claim.renewed;
+        let unseen = mutant::is(Mutant::RenewalUnseen) && renewed.is_some();
+        if renewed.is_none_or(|(seq, _)| seq < claim.seq) && !unseen {
             request.claim.renewed = Some((claim.seq, now));
         }
         let seq = claim.seq;
         match self.revoke_of(uid) {
             Some(revoke) => {
+                if mutant::is(Mutant::FreedBeforeRevoke) {
+                    self.free_untold(uid);
+                }
                 self.stats.claims_revoked = self.stats.claims_revoked.saturating_add(1);
                 let action = RequestAction::Claim(ClaimAction::Revoke {
                     seq,
@@ -247,6 +260,17 @@ impl Ledger {
                 self.side_patch(uid, action);
             }
             None => self.come_back_for_claim(uid),
+        }
+    }
+
+    /// What a wrong variant does: frees the slots of a claim whose holder was told nothing.
+    fn free_untold(&mut self, uid: &Uid) {
+        let held = self.requests.get(uid).map(|request| request.held.clone());
+        for key in held.into_iter().flatten() {
+            let pool = self.pools.get_mut(&key);
+            if pool.is_some_and(|pool| pool.remove(uid)) {
+                self.touch(&key);
+            }
         }
     }
 
@@ -274,6 +298,7 @@ impl Ledger {
         let held = self.now.tick.since(request.claim.granted_at?);
         if let Some(most) = claim.hold_max
             && held >= most
+            && !mutant::is(Mutant::HoldsForEver)
         {
             return Some(Revoke {
                 reason: RevokeReason::MaxHold,
@@ -329,6 +354,7 @@ impl Ledger {
         let claim = request.view.claim.as_ref();
         let most = claim
             .and_then(|claim| claim.hold_max)
+            .filter(|_| !mutant::is(Mutant::HoldsForEver))
             .zip(request.claim.granted_at)
             .map(|(most, since)| since.after(most));
         let deadline = self.claim_deadline(request).map(|(at, _)| at);
@@ -385,7 +411,11 @@ impl Ledger {
         if mutant::is(Mutant::VanishedClaimFreesAtOnce) {
             return Span(0);
         }
-        if claim.phase == ClaimPhase::Revoked && claim.expired {
+        let expired = claim.expired || mutant::is(Mutant::EveryRevokeIsExpiry);
+        if claim.phase == ClaimPhase::Revoked && expired {
+            if mutant::is(Mutant::LockDelayIgnored) {
+                return Span(0);
+            }
             return self.claim_terms(request).lock_delay;
         }
         let entry = self
@@ -409,7 +439,8 @@ impl Ledger {
             return;
         };
         let idle = matches!(request.phase, Phase::Waiting | Phase::Held);
-        if !request.held.is_empty() || !idle {
+        let holds = !request.held.is_empty() && !mutant::is(Mutant::DeletedBeforeFreed);
+        if holds || !idle {
             return;
         }
         let kept = match claim.phase {
@@ -426,6 +457,9 @@ impl Ledger {
             ClaimPhase::Released => times.released,
             ClaimPhase::Denied | ClaimPhase::TimedOut | ClaimPhase::Revoked => times.ended,
         };
+        if mutant::is(Mutant::EndedClaimStays) && !claim.release {
+            return;
+        }
         let ended_at = *request.claim.ended_at.get_or_insert(now);
         let due = ended_at.after(kept).max(request.side_patch_after);
         if due > now {

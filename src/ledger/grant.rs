@@ -32,7 +32,8 @@ impl Ledger {
         let labels = self.resolve(&request.view).labels;
         let text = Arc::clone(&request.view.text);
         let terms = self.terms_for(request, shape);
-        let linger = terms.map(Terms::linger);
+        let lingers = !mutant::is(Mutant::LingerNotWritten);
+        let linger = terms.map(Terms::linger).filter(|_| lingers);
         let mut items = BTreeMap::new();
         for (key, amount) in &shape.demand {
             let pool = self.pools.entry(key.clone()).or_default();
@@ -102,7 +103,11 @@ impl Ledger {
             return false;
         };
         let attempt = request.view.attempt;
-        let linger = self.terms_for(request, &shape).map(Terms::linger);
+        let lingers = !mutant::is(Mutant::LingerNotWritten);
+        let linger = self
+            .terms_for(request, &shape)
+            .map(Terms::linger)
+            .filter(|_| lingers);
         let held_is_part = request.held.iter().all(|key| {
             let entry = self.pools.get(key).and_then(|pool| pool.entries.get(uid));
             entry.is_some_and(|entry| {

@@ -46,6 +46,9 @@ impl Ledger {
         if left {
             self.come_back_for(uid);
         }
+        if mutant::is(Mutant::DeletedBeforeFreed) {
+            self.finish_claim(uid);
+        }
         self.finish_ended(uid);
     }
 

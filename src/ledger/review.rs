@@ -62,6 +62,9 @@ impl Ledger {
             .requests
             .get(uid)
             .is_some_and(|it| it.view.claim.is_some());
+        if mutant::is(Mutant::OperatorFreesUntold) {
+            self.release_forced(uid);
+        }
         if end == End::Live && is_claim {
             // Whatever an operator says, its holder is told first.
             self.tend_granted(uid);

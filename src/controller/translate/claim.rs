@@ -18,6 +18,7 @@ use crate::api::claim::{
 use crate::api::key::{Key, QualifiedKey};
 use crate::api::status::LockMode;
 use crate::controller::transport::PatchOperation;
+use crate::ledger::mutant::{self, Mutant};
 use crate::ledger::{
     Amount, Ask, Attempt, ClaimAction, ClaimPhase, ClaimView, Gates, Granted, GrantedLease,
     Mention, Micros, Name, PoolKey, PoolKind, Progress, RequestText, RequestView, RevokeReason,
@@ -236,6 +237,9 @@ pub(super) fn claim_operations(action: &ClaimAction) -> Vec<PatchOperation> {
             at,
         } => {
             let mut operations = still_pending(*attempt);
+            if mutant::is(Mutant::ClaimGrantUntestedAttempt) {
+                operations.truncate(1);
+            }
             let ends = at.after(terms.lease);
             operations.push(add(
                 "/status",
@@ -282,7 +286,11 @@ pub(super) fn claim_operations(action: &ClaimAction) -> Vec<PatchOperation> {
             reason,
             message,
         } => vec![
-            test("/spec/renew/seq", json!(seq)),
+            if mutant::is(Mutant::RevokeUntestedSeq) {
+                test("/status/phase", json!("Granted"))
+            } else {
+                test("/spec/renew/seq", json!(seq))
+            },
             test("/status/phase", json!("Granted")),
             add("/status/phase", json!("Revoked")),
             add("/status/reason", json!(reason.word())),

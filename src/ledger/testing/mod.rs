@@ -86,6 +86,24 @@ pub(crate) fn pod(name: &str, slots: &str) -> RequestView {
     }
 }
 
+/// A claim of these slots that has just been created, with a lease of twenty seconds.
+pub(crate) fn claim(name: &str, slots: &str) -> RequestView {
+    RequestView {
+        text: Arc::new(RequestText::default()),
+        claim: Some(ClaimView {
+            phase: ClaimPhase::Pending,
+            seq: 0,
+            release: false,
+            expired: false,
+            lease: Some(Span::seconds(20)),
+            hold_max: None,
+            pod: None,
+            terms: None,
+        }),
+        ..pod(name, slots)
+    }
+}
+
 /// A lock in namespace `ns`.
 pub(crate) fn lock(name: &str) -> PoolKey {
     PoolKey {
