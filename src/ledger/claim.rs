@@ -428,6 +428,24 @@ impl Ledger {
         longest.unwrap_or_else(|| self.claim_terms(request).linger())
     }
 
+    /// Until when a claim that vanished is kept in mind though no pool holds anything of it: a pool that was deleted may
+    /// be created again, and has to count it while its holder may believe.
+    pub(super) fn believed_until(&self, request: &Request) -> Option<Tick> {
+        let claim = request.view.claim.as_ref()?;
+        let granted = request.view.granted.as_ref()?;
+        let told = matches!(claim.phase, ClaimPhase::Granted | ClaimPhase::Revoked);
+        let since = request.presumed_since?;
+        if !told || claim.release || granted.leases.is_empty() {
+            return None;
+        }
+        let left = granted.leases.iter().any(|lease| {
+            let pool = self.pools.get(&lease.pool);
+            pool.is_none_or(|pool| pool.seen.as_ref().is_none_or(|it| it.uid != lease.pool_uid))
+        });
+        let at = since.after(claim.terms.map_or(Span(0), Terms::linger));
+        (left && at > self.now.tick).then_some(at)
+    }
+
     /// Nothing is held by a claim that has ended, or was given up: it is written so, or deleted, in its time.
     pub(super) fn finish_claim(&mut self, uid: &Uid) {
         let now = self.now.tick;

@@ -206,6 +206,10 @@ impl Ledger {
             self.finish_claim(uid);
             return;
         }
+        if let Some(at) = self.believed_until(request) {
+            self.timers.set(at, Timer::Request(uid.clone()));
+            return;
+        }
         if request.gone.is_none() {
             // Whatever it had was released, on proof or on somebody's word: nothing waits for more.
             let end = super::end::judge(&request.view, None);
