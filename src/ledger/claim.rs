@@ -369,6 +369,7 @@ impl Ledger {
         let claim = request.view.claim.as_ref();
         let most = claim
             .and_then(|claim| claim.hold_max)
+            .filter(|_| !mutant::is(Mutant::HoldsForEver))
             .zip(request.held_since)
             .map(|(most, since)| since.after(most));
         let deadline = self.claim_deadline(request).map(|(at, _)| at);

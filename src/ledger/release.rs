@@ -10,7 +10,7 @@ use super::book::Ledger;
 use super::bounds::{NODE_CHECK_EVERY, RECHECK_EVERY};
 use super::effect::{About, Effect, RequestAction};
 use super::end::End;
-use super::ids::{Amount, PoolKey, Uid};
+use super::ids::{Amount, HolderKind, PoolKey, Uid};
 use super::mutant::{self, Mutant};
 use super::object::{Mode, ReleasePolicy};
 use super::pool::Fence;
@@ -303,7 +303,10 @@ impl Ledger {
             return;
         };
         let Some(since) = stranger.gone_since else {
-            self.release_forced(uid);
+            // The holder of a claim is told before its slots are freed: a read says whether there is a claim to say so on.
+            if stranger.kind != HolderKind::Claim {
+                self.release_forced(uid);
+            }
             self.want_read(uid);
             return;
         };
