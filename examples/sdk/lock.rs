@@ -25,10 +25,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{key} was not free within a minute");
         return Ok(());
     }
-    println!("run-7 has {key}: {}", locks.is_lock_holder(&key, "run-7").await?);
+    println!(
+        "run-7 has {key}: {}",
+        locks.is_lock_holder(&key, "run-7").await?
+    );
 
     // Zero tries once; a timeout is an answer, and no error.
-    let second = locks.acquire(&key, "run-8", Some(Duration::ZERO), None).await?;
+    let second = locks
+        .acquire(&key, "run-8", Some(Duration::ZERO), None)
+        .await?;
     println!("run-8 has it: {second}");
 
     // What is another's stays another's.

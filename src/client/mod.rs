@@ -24,7 +24,7 @@
 //! | `lease`, `clock` | whether a holder may still believe: a pure machine over the times it is given |
 //! | `hold` | that machine, shared between the guard and the task that renews |
 //! | `engine`, `news` | the one thread of a process that does all I/O; the one watch, and for whom it is |
-//! | `caller`, `establish`, `follow` | one claim on that thread: who waits; create or adopt; wait, renew, release |
+//! | `caller`, `establish`, `follow`, `parting`, `resume` | one claim on that thread: who waits; create or adopt; wait and renew; release |
 //! | `leftover` | claims that nobody wants any more, until they are known to be released |
 //! | `store` | [`Store`]: everything that the above asks of a server, as plain data; another backend implements it |
 //! | `direct` | what a store in the same process can do beside that |
@@ -63,9 +63,11 @@ mod lease;
 mod leftover;
 mod locks;
 mod news;
+mod parting;
 mod plan;
 mod rate;
 mod request;
+mod resume;
 mod scope;
 #[cfg(feature = "client")]
 mod server_clock;
