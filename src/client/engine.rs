@@ -535,10 +535,12 @@ impl Counted {
                         }
                         let uid = named.hold.uid();
                         let other = Arc::clone(&named.hold);
+                        // It took the claim over itself: whoever had it before may believe still.
+                        let quiet = other.lease(|lease, now| lease.is_quiet(now));
                         drop(inner);
                         other.lose(Loss::Adopted);
                         other.wish(Wish::Yield);
-                        if !uid.is_empty() {
+                        if !uid.is_empty() && quiet != Some(true) {
                             former = Some(uid);
                         }
                     }

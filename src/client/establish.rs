@@ -185,7 +185,8 @@ impl<'a> Establish<'a> {
         if let Some(difference) = self.plan.difference(&found.spec, user) {
             return Err(Some(self.conflict(&difference)));
         }
-        self.adopt(caller, &found, former).await
+        // Another process may have taken it over from our former holder since, and believe.
+        self.adopt(caller, &found, former && own).await
     }
 
     /// A claim that has ended, or is ending, keeps the name for a moment.
