@@ -1,16 +1,16 @@
 //! From a `SlotClaim` to what the ledger is shown of it.
 
-use crate::api::claim::{
-    ClaimIfMissing, ClaimKind, ClaimPhase as ApiPhase, SlotClaimSpec, SlotClaimStatus,
-};
+use crate::api::claim::{ClaimIfMissing, ClaimKind, SlotClaimSpec};
+#[cfg(feature = "controller")]
+use crate::api::claim::{ClaimPhase as ApiPhase, SlotClaimStatus};
 use crate::api::key::{Key, QualifiedKey};
 use crate::api::status::LockMode;
-use crate::ledger::{
-    Amount, ClaimPhase, ClaimView, Mention, Name, PoolKey, PoolKind, RevokeReason, Span, Terms,
-    Wants,
-};
+use crate::ledger::{Amount, Mention, Name, PoolKey, PoolKind, Span, Wants};
+#[cfg(feature = "controller")]
+use crate::ledger::{ClaimPhase, ClaimView, RevokeReason, Terms};
 
 /// What is particular to a claim.
+#[cfg(feature = "controller")]
 pub(crate) fn claim_view(spec: &SlotClaimSpec, status: &SlotClaimStatus) -> ClaimView {
     ClaimView {
         phase: match status.phase {

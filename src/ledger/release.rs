@@ -293,6 +293,9 @@ impl Ledger {
         self.fence_bumps.remove(uid);
         self.reads_wanted.remove(uid);
         self.requests.remove(uid);
+        if !self.strangers.contains_key(uid) {
+            self.timers.forget(uid);
+        }
         self.touch_fences();
     }
 
