@@ -39,7 +39,7 @@ impl Timer {
     fn request(&self) -> Option<&Uid> {
         match self {
             Self::Request(uid) | Self::Notice(uid) => Some(uid),
-            Self::Pool(_) | Self::Summary | Self::Listing => None,
+            Self::Pool(_) | Self::Level(_) | Self::Summary | Self::Listing => None,
         }
     }
 }
