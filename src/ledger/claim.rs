@@ -25,7 +25,7 @@ use super::ids::{Attempt, PoolKey, Uid};
 use super::mutant::{self, Mutant};
 use super::pool::Pool;
 use super::queue::Shape;
-use super::request::{Phase, Request, Why};
+use super::request::{Phase, Place, Request, Why};
 use super::time::{Span, Tick};
 use super::timers::Timer;
 use super::view::Ask;
@@ -140,20 +140,23 @@ impl Ledger {
         let Some(shape) = shape else {
             // A family without a worker, or one whose worker no key can contain.
             return match &request.place {
-                super::request::Place::Stuck(cause @ Cause::WorkerUnknown(..)) => {
+                Place::Stuck(cause) if matches!(cause, Cause::WorkerUnknown(..)) => {
                     Some(cause.clone())
                 }
-                _ => None,
+                Place::Stuck(_)
+                | Place::Nowhere
+                | Place::Queued(..)
+                | Place::Aside(..)
+                | Place::Granting(_) => None,
             };
         };
-        match self.obstacle(&shape, Some(&request.view.uid))? {
-            cause @ Cause::NotFound(_) => Some(cause),
+        let cause = self.obstacle(&shape, Some(&request.view.uid))?;
+        let denies = match &cause {
             // One that is scaled to nothing for a while is waited for.
-            Cause::ExceedsLimit(key) if self.capacity_of(&key) > 0 => {
-                Some(Cause::ExceedsLimit(key))
-            }
-            _ => None,
-        }
+            Cause::ExceedsLimit(key) => self.capacity_of(key) > 0,
+            other => matches!(other, Cause::NotFound(_)),
+        };
+        denies.then_some(cause)
     }
 
     fn capacity_of(&self, key: &PoolKey) -> u64 {

@@ -174,7 +174,8 @@ fn listen(heard: &SyncSender<Option<Word>>) {
         let over = !matches!(read, Ok(bytes) if bytes > 0);
         let word = if over { None } else { Word::parse(&line) };
         // A line that is not understood is of a newer version, or nobody's: the deadlines stand.
-        if (over || word.is_some()) && heard.send(word).is_err() || over {
+        let gone = (over || word.is_some()) && heard.send(word).is_err();
+        if gone || over {
             return;
         }
     }
