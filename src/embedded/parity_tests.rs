@@ -153,3 +153,15 @@ async fn a_guard_belongs_to_no_task_and_no_thread() {
     slots.release().await.unwrap();
     empty(&client, 1).await;
 }
+
+#[cfg(feature = "blocking")]
+#[tokio::test]
+async fn a_rate_is_taken_by_async_and_by_blocking_code_within_a_runtime() {
+    let limits = Limits::new().rate("api", 2, Duration::from_secs(3600));
+    let client = Client::embedded(limits).unwrap();
+    let blocking = crate::blocking::Client::from(client.clone());
+    blocking.rate_limit("api").acquire().unwrap();
+    client.rate_limit("api").acquire().await.unwrap();
+    assert!(blocking.rate_limit("api").try_acquire().is_err());
+    assert!(client.rate_limit("api").try_acquire().await.is_err());
+}

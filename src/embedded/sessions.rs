@@ -56,6 +56,13 @@ impl Sessions {
         session.wake.notify_one();
     }
 
+    /// What has changed of a claim need not be shown.
+    pub(super) fn forget(&mut self, session: &str, name: &str) {
+        if let Some(session) = self.0.get_mut(session) {
+            session.changed.remove(name);
+        }
+    }
+
     /// What has changed since the last time.
     pub(super) fn take(&mut self, session: &str) -> BTreeMap<String, String> {
         let session = self.0.get_mut(session);

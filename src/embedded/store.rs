@@ -542,8 +542,9 @@ impl Watch {
                 let over = refused(row).then(|| row.view.uid.clone());
                 ready.push_back(Watched::Version(Box::new(row.read())));
                 if let Some(uid) = over {
-                    // It was read, and holds nothing.
+                    // It was read, and holds nothing. That it is gone is no news, and would hide how it ended.
                     world.delete(&uid);
+                    world.sessions.forget(session, &name);
                 }
             }
         });

@@ -151,10 +151,11 @@ impl Ledger {
             };
         };
         let cause = self.obstacle(&shape, Some(&request.view.uid))?;
-        let denies = match &cause {
+        let denies = if let Cause::ExceedsLimit(key) = &cause {
             // One that is scaled to nothing for a while is waited for.
-            Cause::ExceedsLimit(key) => self.capacity_of(key) > 0,
-            other => matches!(other, Cause::NotFound(_)),
+            self.capacity_of(key) > 0
+        } else {
+            matches!(cause, Cause::NotFound(_))
         };
         denies.then_some(cause)
     }
