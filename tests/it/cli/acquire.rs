@@ -125,7 +125,6 @@ async fn a_limit_without_decay_has_no_rate() {
 }
 
 #[tokio::test]
-#[ignore = "rate limits are not in the ledger of this tree yet"]
 async fn a_rate_is_kept() {
     let world = World::new("cli-rate").await;
     let decay = json!({"slots": 1, "perSeconds": 3600});
