@@ -49,3 +49,8 @@ pub mod election;
 #[cfg(feature = "embedded")]
 mod embedded;
 pub mod ledger;
+
+/// The code in `docs/sdk.md` compiles.
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../docs/sdk.md")]
+struct SdkDocument;

@@ -2,13 +2,6 @@
 
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match sluice::cli::main().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("sluice: {error}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    ExitCode::from(sluice::cli::main())
 }

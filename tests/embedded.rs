@@ -1,5 +1,7 @@
 //! The SDK inside one process: the bodies that it shares with the cluster, and what is particular to it.
 
+#![cfg(test)]
+
 #[macro_use]
 mod sdk_bodies;
 

@@ -17,6 +17,9 @@ pub(crate) const LOG: (&str, &str) = ("SLUICE_LOG", "info,sluice=debug");
 /// How long a lease of the election is, in seconds.
 pub(crate) const LEASE_SECONDS: u64 = 3;
 
+/// How long claims are kept that were denied, timed out or revoked, in seconds: shorter than the peace at the end.
+pub(crate) const ENDED_CLAIMS_SECONDS: i64 = 20;
+
 /// Flags of an election with the shortest lease there may be.
 const ELECTION_ON: [&str; 4] = [
     "--leader-elect=true",
@@ -33,6 +36,7 @@ pub(crate) fn arguments(namespace: &str, election: Election) -> Vec<String> {
         CONTROLLER.to_owned(),
         format!("--namespaces={namespace}"),
         "--log-format=text".to_owned(),
+        format!("--ended-claims-seconds={ENDED_CLAIMS_SECONDS}"),
     ];
     match election {
         Election::Off => arguments.extend(ELECTION_OFF.map(ToOwned::to_owned)),

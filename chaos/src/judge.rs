@@ -1,4 +1,5 @@
-//! What was wrong: every segment of the history is judged by the history's own checker, and tokens across segments here.
+//! What was wrong: every segment of the history, with what programs believed while it lasted, is judged by the history's
+//! own checker, and tokens across segments here.
 //!
 //! A segment is a whole history from the first revision on, so nothing has to be assumed of a restore: what the backup
 //! did not hold never was. Only tokens must go on as if it had been, because holders may still have them. Pure.
@@ -6,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use sluice_testenv::history::{Assumptions, History, ObjectRef, Version, Violation, check};
+use sluice_testenv::history::{
+    Assumptions, Belief, History, ObjectRef, Version, Violation, check, check_beliefs,
+};
 
 use crate::store::Segment;
 
@@ -15,11 +18,18 @@ const VIOLATIONS_TOLD: usize = 12;
 /// Of how many violations the objects' stories are told.
 const STORIES_TOLD: usize = 3;
 
-/// Judges all segments, the last one included.
-pub(crate) fn judge(segments: &[&Segment], assumptions: &Assumptions) -> Vec<String> {
+/// Judges all segments, the last one included; each belief comes with the number of its segment.
+pub(crate) fn judge(
+    segments: &[&Segment],
+    beliefs: &[(usize, Belief)],
+    assumptions: &Assumptions,
+) -> Vec<String> {
     let mut findings = Vec::new();
     for (index, segment) in segments.iter().enumerate() {
-        let violations = check(&segment.history, assumptions);
+        let mut violations = check(&segment.history, assumptions);
+        let ours = beliefs.iter().filter(|(era, _)| *era == index);
+        let ours: Vec<Belief> = ours.map(|(_, belief)| belief.clone()).collect();
+        violations.extend(check_beliefs(&segment.history, &ours, assumptions));
         if !violations.is_empty() {
             let told = told(&violations, &segment.history);
             findings.push(format!("segment {index} of the history: {told}"));

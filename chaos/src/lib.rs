@@ -1,7 +1,7 @@
 //! Chaos: the real controllers on a real control plane, while everything around them fails.
 //!
 //! Three controllers, each behind a proxy that delays, drops, doubles, refuses and cuts what they say; users who create,
-//! edit and delete without end; controllers killed, stopped for longer than a lease and cut off; the API server and
+//! edit and delete without end; programs that hold claims, renew, die and hang; controllers killed, stopped for longer than a lease and cut off; the API server and
 //! etcd killed; the store compacted and put back to an old backup. Then faults stop, everything that can be granted
 //! must be granted and nothing held by what has ended, and the history of the store is judged by `sluice_testenv`.
 //! Every fault is drawn from one seed, which is printed; the cluster has dice of its own, so a seed repeats the faults
@@ -19,11 +19,13 @@
 //! | `fleet`, `process` | the controllers, and what is done to them |
 //! | `store` | the API server and etcd, and the record of what they held |
 //! | `town`, `users` | limits, poison, and what people do |
+//! | `claimants` | programs that hold claims, and what they believed |
 //! | `judge` | what was wrong |
 //! | `round` | all of it, from beginning to end |
 //!
 //! It decides nothing about slots, and knows no annotation but those users write. Tested by `tests/`, and in the modules.
 
+mod claimants;
 mod error;
 mod flags;
 mod fleet;

@@ -32,21 +32,19 @@ enum Elections {
     Alternate,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     if std::env::args()
         .nth(1)
         .is_some_and(|first| first == CONTROLLER)
     {
-        return match sluice::cli::main().await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("sluice: {error}");
-                ExitCode::FAILURE
-            }
-        };
+        return ExitCode::from(sluice::cli::main());
     }
-    match run(&Arguments::parse()).await {
+    play_all(&Arguments::parse())
+}
+
+#[tokio::main]
+async fn play_all(arguments: &Arguments) -> ExitCode {
+    match run(arguments).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -101,6 +99,8 @@ async fn run(arguments: &Arguments) -> Result<bool, Error> {
 struct Total {
     counts: Counts,
     grants: usize,
+    claims: usize,
+    beliefs: usize,
     versions: usize,
     segments: usize,
     recovery_seconds: f64,
@@ -113,8 +113,8 @@ impl std::fmt::Display for Total {
         writeln!(formatter, "{}", self.counts)?;
         writeln!(
             formatter,
-            "{} pods granted, {} versions of objects in {} segments judged",
-            self.grants, self.versions, self.segments
+            "{} pods and {} claims granted, {} versions of objects in {} segments judged, and {} beliefs of holders",
+            self.grants, self.claims, self.versions, self.segments, self.beliefs
         )?;
         writeln!(
             formatter,
@@ -136,14 +136,17 @@ impl Total {
             println!("FOUND: {finding}\n");
         }
         eprintln!(
-            "  {} grants, {} request faults, recovered in {:.0} s, {} findings",
+            "  {} pods and {} claims granted, {} request faults, recovered in {:.0} s, {} findings",
             report.grants,
+            report.claims,
             report.counts.request_faults(),
             report.recovery_seconds,
             report.findings.len()
         );
         self.counts.add(&report.counts);
         self.grants += report.grants;
+        self.claims += report.claims;
+        self.beliefs += report.beliefs;
         self.versions += report.versions;
         self.vouched += report.vouched;
         self.segments += report.segments;

@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use kube::ResourceExt;
-use kube::api::ListParams;
+use kube::api::{DynamicObject, ListParams};
 use serde_json::json;
 use sluice_testenv::history::{Assumptions, check_quiescent};
 use sluice_testenv::{ControlPlane, Options};
 use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep};
 
+use crate::claimants::{self, Beliefs};
 use crate::error::{Error, Result};
-use crate::flags::Election;
+use crate::flags::{ENDED_CLAIMS_SECONDS, Election};
 use crate::fleet::Fleet;
 use crate::judge;
 use crate::plan::Plan;
-use crate::store::{Segment, Store};
+use crate::store::{Era, Segment, Store};
 use crate::tally::{Counts, Tally};
 use crate::town::{POISON, PROOF, Town};
 use crate::users::{Users, has_ended};
@@ -54,6 +55,10 @@ pub struct Report {
     pub counts: Counts,
     /// Pods that were granted, those of segments that were taken back included.
     pub grants: usize,
+    /// Claims that were granted, likewise.
+    pub claims: usize,
+    /// Stretches of time in which a program believed that it held.
+    pub beliefs: usize,
     /// Versions of objects that were judged.
     pub versions: usize,
     /// Segments of the history.
@@ -117,10 +122,16 @@ async fn on(
     let fleet = Arc::new(fleet);
     let by_hand = town.poison_limit().await?;
     town.poison_pods().await?;
-    let assumptions = Assumptions::none().written_by_hand(by_hand);
+    let assumptions = Assumptions::none()
+        .written_by_hand(by_hand)
+        .ended_claims_kept(ENDED_CLAIMS_SECONDS);
+    let beliefs = Beliefs::default();
 
     let supervised = async {
-        chaos(settings, plan, &fleet, &mut store, &town, &mut dice, &tally).await?;
+        chaos(
+            settings, plan, &fleet, &mut store, &town, &mut dice, &beliefs, &tally,
+        )
+        .await?;
         fleet.heal().await?;
         tally.note("all faults have stopped");
         peace(&town, &mut store, &assumptions).await
@@ -133,13 +144,16 @@ async fn on(
     let segments: Vec<_> = store.past().iter().chain([&last]).collect();
     let mut findings = fleet.findings().await;
     findings.extend(rest.stuck);
-    findings.extend(judge::judge(&segments, &assumptions));
+    let believed = beliefs.lock().map(|it| it.clone()).unwrap_or_default();
+    findings.extend(judge::judge(&segments, &believed, &assumptions));
     if !findings.is_empty() {
         keep(plane.directory(), &segments)?;
     }
     Ok(Report {
         counts: tally.counts(),
         grants: segments.iter().map(|it| it.history.summary().grants).sum(),
+        claims: segments.iter().map(|it| it.history.summary().claims).sum(),
+        beliefs: believed.len(),
         versions: segments.iter().map(|it| it.history.versions().len()).sum(),
         segments: segments.len(),
         recovery_seconds: rest.seconds,
@@ -169,6 +183,10 @@ fn keep(directory: &Path, segments: &[&Segment]) -> Result<()> {
 }
 
 /// Everything at once, until the time is over and whatever was begun is undone.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all that there is takes part in it"
+)]
 async fn chaos(
     settings: &Settings,
     plan: Plan,
@@ -176,12 +194,15 @@ async fn chaos(
     store: &mut Store,
     town: &Town,
     dice: &mut Rng,
+    beliefs: &Beliefs,
     tally: &Tally,
 ) -> Result<()> {
-    let world = RwLock::new(());
+    let world = RwLock::new(Era::default());
     let begun = Instant::now();
     tally.note(&format!("seed {}: {plan:?}", settings.seed));
     let users = Users::new(town.clone(), dice.fork());
+    let mut luck = dice.fork();
+    let programs = claimants::live(town, &mut luck, &world, beliefs);
     let blows = Arc::clone(fleet).suffer(begun, plan.blows);
     let quakes = store.suffer(begun, plan.quakes, fleet, &world);
     let time = async {
@@ -192,6 +213,7 @@ async fn chaos(
     tokio::select! {
         ended = planned => ended.map(drop),
         failed = users.live(&world) => failed,
+        () = programs => Ok(()),
     }
 }
 
@@ -269,12 +291,32 @@ async fn not_done(town: &Town) -> Option<String> {
             names.join(" ")
         ));
     }
+    let Ok(claims) = town.claims().list(&all).await else {
+        return Some("the server does not answer".into());
+    };
+    let live = |claim: &&DynamicObject| {
+        let phase = claim.data["status"]["phase"].as_str();
+        matches!(phase, None | Some("Pending" | "Granted"))
+    };
+    let claims: Vec<String> = claims
+        .items
+        .iter()
+        .filter(live)
+        .map(ResourceExt::name_any)
+        .collect();
+    if !claims.is_empty() {
+        return Some(format!(
+            "{} claims have not ended: {}",
+            claims.len(),
+            claims.join(" ")
+        ));
+    }
     let mut held = Vec::new();
     for pools in [town.limits(), town.locks()] {
         let Ok(found) = pools.list(&all).await else {
             return Some("the server does not answer".into());
         };
-        let holds = |pool: &kube::api::DynamicObject| {
+        let holds = |pool: &DynamicObject| {
             ["leases", "adopted"].iter().any(|list| {
                 pool.data["status"][list]
                     .as_array()

@@ -11,6 +11,7 @@ use sluice_testenv::{Component, ControlPlane, FakeNodes, NodeOptions, Snapshot};
 use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep_until};
 
+use crate::claimants::wall_micros;
 use crate::error::Result;
 use crate::fleet::Fleet;
 use crate::plan::Quake;
@@ -26,6 +27,15 @@ pub(crate) struct Segment {
     pub(crate) history: History,
     /// The revision at which it left the segment before it.
     pub(crate) branched_at: Option<i64>,
+}
+
+/// How often the store was put back, and when what was before it ended, by the wall clock in microseconds since 1970.
+#[derive(Debug, Default)]
+pub(crate) struct Era {
+    /// Number of the present segment.
+    pub(crate) number: usize,
+    /// When each segment before it ended.
+    pub(crate) ends: Vec<i64>,
 }
 
 /// The control plane, its nodes, and its record.
@@ -67,7 +77,7 @@ impl Store {
         begun: Instant,
         quakes: Vec<(Duration, Quake)>,
         fleet: &Fleet,
-        world: &RwLock<()>,
+        world: &RwLock<Era>,
     ) -> Result<()> {
         for (at, quake) in quakes {
             sleep_until(begun + at).await;
@@ -97,9 +107,14 @@ impl Store {
                     self.tally.note("store: a backup was taken");
                 }
                 Quake::Restore => {
-                    let still = world.write().await;
+                    let mut era = world.write().await;
+                    let began = wall_micros();
                     self.restore(fleet).await?;
-                    drop(still);
+                    if era.number < self.past.len() {
+                        era.number = self.past.len();
+                        era.ends.push(began);
+                    }
+                    drop(era);
                 }
             }
         }

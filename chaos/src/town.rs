@@ -13,7 +13,7 @@ use kube::api::{
 };
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
-use sluice::api::{ConcurrencyLimit, Lock, names};
+use sluice::api::{ConcurrencyLimit, Lock, SlotClaim, names};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Result};
@@ -26,8 +26,10 @@ pub(crate) const COMES_AND_GOES: &str = "come";
 pub(crate) const FAMILY: &str = "build";
 /// The limit whose slots are freed with proof only.
 pub(crate) const PROOF: &str = "proof";
+/// The limit that few pods ask for, so that claims have their turn soon.
+pub(crate) const TOOL: &str = "tool";
 /// Limits whose spec users change.
-pub(crate) const LIMITS: [&str; 5] = ["gpu", "db", "net", COMES_AND_GOES, PROOF];
+pub(crate) const LIMITS: [&str; 6] = ["gpu", "db", "net", COMES_AND_GOES, PROOF, TOOL];
 pub(crate) const LOCKS: [&str; 2] = ["door", "schema"];
 /// What the name of everything begins with that is poison.
 pub(crate) const POISON: &str = "poison";
@@ -59,15 +61,21 @@ impl Town {
         Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
 
+    pub(crate) fn claims(&self) -> Api<DynamicObject> {
+        let resource = ApiResource::erase::<SlotClaim>(&());
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+    }
+
     /// Installs the checked-in CRDs and creates everything but the pods of users.
     pub(crate) async fn found(&self) -> Result<()> {
-        for file in ["concurrencylimits.yaml", "locks.yaml"] {
+        for file in ["concurrencylimits.yaml", "locks.yaml", "slotclaims.yaml"] {
             self.install(file).await?;
         }
         let served = "the server to serve our kinds";
         let one = ListParams::default().limit(1);
         insist(served, async || self.limits().list(&one).await.map(drop)).await?;
         insist(served, async || self.locks().list(&one).await.map(drop)).await?;
+        insist(served, async || self.claims().list(&one).await.map(drop)).await?;
         for (name, spec) in limits() {
             self.create_limit(name, spec).await?;
         }
@@ -146,8 +154,10 @@ impl Town {
         Ok(())
     }
 
-    /// Takes back whatever is in somebody's way: every limit is there, active and large.
+    /// Takes back whatever is in somebody's way: every limit is there, active and large, and programs that are no more
+    /// have given up waiting. What they held is left to run out.
     pub(crate) async fn calm(&self) -> Result<()> {
+        self.let_waiting_claims_go().await?;
         for name in LIMITS {
             let spec = json!({"spec": {"slots": SLOTS_MAX, "mode": "Active"}});
             insist(&format!("limit {name} to be calm"), async || {
@@ -176,6 +186,26 @@ impl Town {
         Ok(())
     }
 
+    async fn let_waiting_claims_go(&self) -> Result<()> {
+        insist("waiting claims to give up", async || {
+            let release = json!({"spec": {"release": true}});
+            for claim in self.claims().list(&ListParams::default()).await? {
+                if claim.data["status"]["phase"] != json!("Pending") {
+                    continue;
+                }
+                let (name, patch) = (claim.name_any(), Patch::Merge(&release));
+                let parameters = PatchParams::default();
+                match self.claims().patch(&name, &parameters, &patch).await {
+                    // It is gone, or has ended meanwhile.
+                    Err(kube::Error::Api(status)) if matches!(status.code, 404 | 422) => {}
+                    result => drop(result?),
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Gives an operator's word for holders of the limit that wants proof, whose pods are gone and of whose end nobody can
     /// bring proof any more (docs/failures.md); gives how many there were.
     pub(crate) async fn vouch_for_the_gone(&self) -> kube::Result<usize> {
@@ -187,6 +217,9 @@ impl Town {
                 else {
                     continue;
                 };
+                if lease["kind"] == "Claim" {
+                    continue;
+                }
                 let found = self.pods().get_opt(name).await?;
                 if found.is_none_or(|pod| pod.metadata.uid.as_deref() != Some(uid)) {
                     gone.push(uid.to_owned());

@@ -17,7 +17,10 @@ use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::Result;
-use crate::town::{self, COMES_AND_GOES, FAMILY, LIMITS, LOCKS, POISON, PROOF, SLOTS_MAX, Town};
+use crate::store::Era;
+use crate::town::{
+    self, COMES_AND_GOES, FAMILY, LIMITS, LOCKS, POISON, PROOF, SLOTS_MAX, TOOL, Town,
+};
 
 /// How many pods there are that have not ended, if the server takes them fast enough.
 const LIVE_PODS: usize = 200;
@@ -51,7 +54,7 @@ impl Users {
     }
 
     /// Goes on until dropped; keeps still while `world` is locked.
-    pub(crate) async fn live(mut self, world: &RwLock<()>) -> Result<()> {
+    pub(crate) async fn live(mut self, world: &RwLock<Era>) -> Result<()> {
         let mut looked = Instant::now();
         loop {
             {
@@ -260,7 +263,8 @@ fn is_gated(pod: &Pod) -> bool {
 fn wish(dice: &mut Rng) -> String {
     let mut wishes = Vec::new();
     for _ in 0..dice.usize(1..4) {
-        let wish = match dice.u32(..12) {
+        let wish = match dice.u32(..13) {
+            12 => TOOL.to_owned(),
             0..3 => format!("gpu={}", dice.u32(1..3)),
             3..6 => format!("db={}", dice.u32(1..3)),
             6..8 => format!("net={}", dice.u32(1..3)),

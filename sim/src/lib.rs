@@ -10,6 +10,7 @@
 //! are run twice, wrong variants that must be caught, and the server's contract.
 
 pub mod check;
+mod claim_orders;
 pub mod crash_points;
 pub mod crew;
 pub mod dice;

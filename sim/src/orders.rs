@@ -8,6 +8,7 @@ use sluice::api::names;
 use sluice::ledger::{Name, Uid};
 
 use crate::check::Violation;
+use crate::claim_orders;
 use crate::server::Pod;
 use crate::world::plan::Plan;
 use crate::world::{SECOND, World};
@@ -16,7 +17,7 @@ use crate::world::{SECOND, World};
 type Run = fn(&mut World) -> Result<(), Violation>;
 
 /// All of them, by name.
-pub const ALL: [(&str, Run); 8] = [
+pub const ALL: [(&str, Run); 15] = [
     (
         "a large request is granted although small ones keep coming",
         large_among_small,
@@ -42,6 +43,34 @@ pub const ALL: [(&str, Run); 8] = [
     (
         "everybody who waits to hear that a limit is absent hears it",
         absent,
+    ),
+    (
+        "a released claim gives its slot back at once, and goes after it",
+        claim_orders::released,
+    ),
+    (
+        "a claim that would not wait gets what is free",
+        claim_orders::untried,
+    ),
+    (
+        "a claim that waits is not refused when its limit goes",
+        claim_orders::limit_goes,
+    ),
+    (
+        "a claim that is held for longer than it may is revoked",
+        claim_orders::held_too_long,
+    ),
+    (
+        "a claim of what does not exist is refused, unless it would wait for it",
+        claim_orders::missing,
+    ),
+    (
+        "a claim is not refused for a limit that the watch does not show yet",
+        claim_orders::made_unseen,
+    ),
+    (
+        "a grant that somebody hears of late is not taken from its holder",
+        claim_orders::heard_late,
     ),
 ];
 
@@ -72,7 +101,7 @@ fn create(world: &mut World, name: &str, slots: &str, priority: i32) -> Uid {
     }
 }
 
-fn wait(world: &mut World, seconds: u64) -> Result<(), Violation> {
+pub(crate) fn wait(world: &mut World, seconds: u64) -> Result<(), Violation> {
     let end = world.now().saturating_add(seconds * SECOND);
     while world.now() < end {
         world.step()?;
@@ -80,7 +109,7 @@ fn wait(world: &mut World, seconds: u64) -> Result<(), Violation> {
     Ok(())
 }
 
-fn wrong(what: String) -> Result<(), Violation> {
+pub(crate) fn wrong(what: String) -> Result<(), Violation> {
     let about = Vec::new();
     Err(Violation {
         rule: "order",

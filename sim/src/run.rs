@@ -66,9 +66,10 @@ fn explain(plan: Plan, first: &Violation, about: &[String]) -> Failure {
     let tale = world.tale.take().unwrap_or_default();
     let skip = tale.len().saturating_sub(STORY_LINES);
     let story = format!(
-        "{:?}\n{}\nfaults:\n{}\nwhat became durable:\n{}",
+        "{:?}\n{}\n{}\nfaults:\n{}\nwhat became durable:\n{}",
         world.plan,
         world.seats_told(),
+        world.processes.told(world.now()),
         tale.get(skip..).unwrap_or_default().join("\n"),
         world.server.story(STORY_LINES, &violation.about)
     );

@@ -182,7 +182,10 @@ impl<W: Way> Transport for Wire<W> {
     }
 
     async fn delete_claim(&self, deletion: &ClaimDeletion) -> Result<(), Failure> {
-        Err(Failure::NotFound(deletion.name.to_string()))
+        match self.0.ask(Call::DeleteClaim(deletion.clone())).await? {
+            Reply::Done => Ok(()),
+            other => astray(other),
+        }
     }
 
     async fn create_event(&self, event: &NewEvent) -> Result<(), Failure> {

@@ -11,7 +11,12 @@ use sluice::ledger::{
     RequestPatch, StatusWrite, Token,
 };
 
+mod claims;
 mod sites;
+use claims::{
+    a_claim_is_granted_revoked_and_deleted_as_it_was_seen,
+    a_claim_is_renewed_forward_and_released_for_good,
+};
 use sites::words::{
     bump_of, is_conflict, is_invalid, lease, next, patch, pod, pool, put, reveal_of, write,
 };
@@ -52,6 +57,8 @@ contract! {
     a_derived_limit_is_made_once_and_deleted_as_it_was_seen;
     a_finalizer_keeps_the_object_and_its_end_lets_it_go;
     the_lease_is_replaced_by_compare_and_swap;
+    a_claim_is_renewed_forward_and_released_for_good;
+    a_claim_is_granted_revoked_and_deleted_as_it_was_seen;
 }
 
 async fn a_status_is_written_on_the_version_it_was_computed_from(site: &impl Site) {

@@ -35,7 +35,7 @@ const fn row(
 }
 
 /// All rows.
-pub(super) const ANNOTATIONS: [AnnotationDoc; 19] = [
+pub(super) const ANNOTATIONS: [AnnotationDoc; 20] = [
     row(
         names::SLOTS,
         "annotation",
@@ -49,6 +49,13 @@ pub(super) const ANNOTATIONS: [AnnotationDoc; 19] = [
         "user",
         "`[namespace/]key[:shared|:exclusive]`, …; default exclusive",
         "locks the pod needs; of two modes for one lock the stronger counts",
+    ),
+    row(
+        names::RATE_LIMITS,
+        "annotation",
+        "user",
+        "as `sluice.dev/slots`; of limits with `spec.decay` that are not named there",
+        "slots that the pod takes once, when it is let go, and never holds; they come back with time",
     ),
     row(
         names::TIMEOUT,

@@ -27,6 +27,8 @@ pub const DEFAULT_LEASE_DURATION_SECONDS: i32 = 60;
 pub const MIN_LEASE_DURATION_SECONDS: i32 = 15;
 /// Longest time that a claim waits or holds, in seconds: a year.
 pub const MAX_CLAIM_SECONDS: i32 = 31_536_000;
+/// Highest priority of a claim, and how far it may be below 0: as of a user's PriorityClass.
+pub const MAX_PRIORITY: i32 = 1_000_000_000;
 /// Longest description of a holder, in characters.
 pub const MAX_HOLDER_LENGTH: usize = 256;
 /// Longest name of a user, in characters.
@@ -87,6 +89,7 @@ pub struct SlotClaimSpec {
     pub kind: ClaimKind,
     /// Place in the queue; higher is earlier. Capped as for pods: above 0 only as far as the operator allows.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = -MAX_PRIORITY, max = MAX_PRIORITY))]
     pub priority: Option<i32>,
     /// After how many seconds of waiting the claim is `TimedOut`; 0: unless it can be granted at once.
     #[serde(skip_serializing_if = "Option::is_none")]

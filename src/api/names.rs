@@ -28,11 +28,10 @@ pub const PRIORITY: &str = "sluice.dev/priority";
 pub const IF_MISSING: &str = "sluice.dev/if-missing";
 /// Label: worker of a family; the default of `spec.perWorker.podLabel`.
 pub const WORKER: &str = "sluice.dev/worker";
-/// Annotation: reserved for requests of several pods; nothing reads it yet.
-pub const REQUEST_GROUP: &str = "sluice.dev/group";
-
 /// Annotation: limits with `decay` that a pod takes from once, as in `api=3`.
 pub const RATE_LIMITS: &str = "sluice.dev/rate-limits";
+/// Annotation: reserved for requests of several pods; nothing reads it yet.
+pub const REQUEST_GROUP: &str = "sluice.dev/group";
 
 // === written at admission, on pods ===
 
@@ -83,8 +82,18 @@ pub const REPORTER: &str = "sluice.dev/controller";
 pub const BYPASS_VERB: &str = "bypass";
 
 /// Annotations of a pod that make up its request: what its user may write, and may edit while gated.
-pub const REQUEST_ANNOTATIONS: [&str; 6] =
-    [SLOTS, LOCKS, TIMEOUT, ON_TIMEOUT, PRIORITY, IF_MISSING];
+pub const REQUEST_ANNOTATIONS: [&str; 7] = [
+    SLOTS,
+    LOCKS,
+    RATE_LIMITS,
+    TIMEOUT,
+    ON_TIMEOUT,
+    PRIORITY,
+    IF_MISSING,
+];
+
+/// Annotations that ask for something; a pod with any of them waits behind our gate.
+pub const ASKING_ANNOTATIONS: [&str; 3] = [SLOTS, LOCKS, RATE_LIMITS];
 
 #[cfg(test)]
 mod tests {
@@ -105,7 +114,6 @@ mod tests {
             RELEASE,
             QUARANTINE,
             SESSION,
-            RATE_LIMITS,
             PARENT_GENERATION,
             REPORTER,
         ];

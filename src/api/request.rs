@@ -26,7 +26,7 @@ pub const MAX_WEIGHT: u32 = 1_000_000;
 /// What a pod asks for: all of it, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestSpec {
-    /// Limits and locks as written, limits first; at least one, possibly several of one object.
+    /// Limits, locks and rates as written, in this order; at least one, possibly several of one object.
     pub mentions: Vec<Mention>,
     /// What a limit or lock that does not exist means.
     pub if_missing: IfMissing,
@@ -54,6 +54,8 @@ pub struct Mention {
 pub enum Amount {
     /// Slots of a limit, 1 to [`MAX_WEIGHT`].
     Slots(u32),
+    /// Slots of a limit with `decay`, likewise, taken once and never held.
+    Rate(u32),
     /// A lock beside other shared holders.
     Shared,
     /// A lock alone.
@@ -142,6 +144,14 @@ pub enum Problem {
         /// The entry, quoted.
         entry: String,
     },
+    /// A limit that is named in [`names::SLOTS`] too.
+    #[error(
+        "entry {entry}: the limit is named in sluice.dev/slots too; a pod either holds slots of it or takes them for a rate"
+    )]
+    BothWays {
+        /// The entry, quoted.
+        entry: String,
+    },
     /// `=` in an entry of [`names::LOCKS`].
     #[error("entry {entry}: a lock has no number; write it plainly, or with \":shared\"")]
     LockWeight {
@@ -178,6 +188,10 @@ pub enum Problem {
 pub fn parse(annotations: &BTreeMap<String, String>) -> Result<Option<RequestSpec>, BadAnnotation> {
     let mut mentions = read(annotations, names::SLOTS, parse_slots)?.unwrap_or_default();
     mentions.extend(read(annotations, names::LOCKS, parse_locks)?.unwrap_or_default());
+    let rates = read(annotations, names::RATE_LIMITS, |value| {
+        parse_rates(value, &mentions)
+    })?;
+    mentions.extend(rates.unwrap_or_default());
     if mentions.is_empty() {
         return Ok(None);
     }
@@ -194,7 +208,7 @@ impl Mention {
     /// Returns which kind of object it names.
     pub fn kind(&self) -> MentionKind {
         match self.amount {
-            Amount::Slots(_) => MentionKind::Limit,
+            Amount::Slots(_) | Amount::Rate(_) => MentionKind::Limit,
             Amount::Shared | Amount::Exclusive => MentionKind::Lock,
         }
     }
@@ -206,7 +220,7 @@ impl fmt::Display for Mention {
             write!(f, "{namespace}/")?;
         }
         match self.amount {
-            Amount::Slots(slots) => write!(f, "{}={slots}", self.key),
+            Amount::Slots(slots) | Amount::Rate(slots) => write!(f, "{}={slots}", self.key),
             Amount::Shared => write!(f, "{}:shared", self.key),
             Amount::Exclusive => write!(f, "{}:exclusive", self.key),
         }
@@ -236,6 +250,29 @@ fn read<T>(
 }
 
 fn parse_slots(value: &str) -> Result<Vec<Mention>, Problem> {
+    parse_limits(value, Amount::Slots)
+}
+
+/// Limits to take from for a rate. Whether two names are of one limit is judged as they are written; the controller
+/// judges the rest.
+fn parse_rates(value: &str, others: &[Mention]) -> Result<Vec<Mention>, Problem> {
+    let rates = parse_limits(value, Amount::Rate)?;
+    for (rate, entry) in rates.iter().zip(value.split(',')) {
+        let both = others.iter().any(|other| {
+            other.kind() == MentionKind::Limit
+                && other.key == rate.key
+                && other.namespace == rate.namespace
+        });
+        if both {
+            return Err(Problem::BothWays {
+                entry: quoted(entry.trim()),
+            });
+        }
+    }
+    Ok(rates)
+}
+
+fn parse_limits(value: &str, amount: fn(u32) -> Amount) -> Result<Vec<Mention>, Problem> {
     entries(value, "limit", |entry| {
         let (name, weight) = match entry.split_once('=') {
             Some((name, weight)) => (name, Some(weight)),
@@ -255,7 +292,7 @@ fn parse_slots(value: &str) -> Result<Vec<Mention>, Problem> {
         Ok(Mention {
             namespace,
             key,
-            amount: Amount::Slots(slots),
+            amount: amount(slots),
         })
     })
 }

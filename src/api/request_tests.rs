@@ -54,6 +54,13 @@ fn canonical(annotation: &str, spec: &RequestSpec) -> String {
             .map(Mention::to_string)
             .collect::<Vec<_>>()
             .join(", "),
+        names::RATE_LIMITS => spec
+            .mentions
+            .iter()
+            .filter(|it| matches!(it.amount, Amount::Rate(_)))
+            .map(Mention::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
         names::TIMEOUT => format!("{}ms", spec.timeout.expect("a timeout").as_millis()),
         names::ON_TIMEOUT => format!("{:?}", spec.on_timeout),
         names::IF_MISSING => format!("{:?}", spec.if_missing),
@@ -183,6 +190,14 @@ fn join(mentions: &[Mention], kind: MentionKind) -> Option<String> {
     (!written.is_empty()).then(|| written.join(" ,\n"))
 }
 
+#[test]
+fn a_rate_alone_is_a_request() {
+    let spec = parse(&annotations(&[(names::RATE_LIMITS, "api=3")]));
+    let mentions = spec.unwrap().unwrap().mentions;
+    assert_eq!(mentions[0].amount, Amount::Rate(3));
+    assert_eq!(mentions[0].kind(), MentionKind::Limit);
+}
+
 proptest! {
     #[test]
     fn display_then_parse_is_identity(mut mentions in proptest::collection::vec(mention(), 1..20)) {
@@ -195,16 +210,25 @@ proptest! {
     }
 
     #[test]
-    fn any_annotations_are_judged(values in proptest::collection::vec(any::<Vec<u8>>(), 6)) {
+    fn any_annotations_are_judged(values in proptest::collection::vec(any::<Vec<u8>>(), names::REQUEST_ANNOTATIONS.len())) {
         let texts: Vec<_> = values.iter().map(|v| String::from_utf8_lossy(v).into_owned()).collect();
         let all = names::REQUEST_ANNOTATIONS.iter().map(|n| (*n).to_owned()).zip(texts).collect();
         let _ = parse(&all);
     }
 
     #[test]
-    fn nearly_right_annotations_are_judged(slots in "[ab:/=,\\-0-9 ]{0,40}", locks in "[ab:/,a-z ]{0,40}") {
-        if let Ok(Some(spec)) = parse(&annotations(&[(names::SLOTS, &slots), (names::LOCKS, &locks)])) {
-            prop_assert!(spec.mentions.len() <= 2 * MAX_ENTRIES);
+    fn nearly_right_annotations_are_judged(
+        slots in "[ab:/=,\\-0-9 ]{0,40}", locks in "[ab:/,a-z ]{0,40}", rates in "[ab:/=,\\-0-9 ]{0,40}"
+    ) {
+        let all = [(names::SLOTS, &*slots), (names::LOCKS, &*locks), (names::RATE_LIMITS, &*rates)];
+        if let Ok(Some(spec)) = parse(&annotations(&all)) {
+            prop_assert!(spec.mentions.len() <= 3 * MAX_ENTRIES);
+            let named = |rate: bool| {
+                let of = spec.mentions.iter().filter(move |it| it.kind() == MentionKind::Limit
+                    && matches!(it.amount, Amount::Rate(_)) == rate);
+                of.map(|it| (it.namespace.clone(), it.key.to_string())).collect::<std::collections::BTreeSet<_>>()
+            };
+            prop_assert!(named(true).is_disjoint(&named(false)));
         }
     }
 }

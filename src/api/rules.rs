@@ -183,10 +183,11 @@ pub const CLAIM_RATE_HAS_NO_LOCKS: SchemaRule = SchemaRule {
 pub const CLAIM_RENEWS_FORWARD: SchemaRule = SchemaRule {
     name: "claim-renews-forward",
     message: "spec.renew.seq may rise by 1 to 1000, or stay with all of spec.renew; spec.session changes only together \
-              with it; neither changes once the claim is released or in a final phase",
+              with it and not with a release; neither changes once the claim is released or in a final phase",
     cel: "(self.spec.renew == oldSelf.spec.renew && self.spec.session == oldSelf.spec.session) \
           || (self.spec.renew.seq > oldSelf.spec.renew.seq && self.spec.renew.seq <= oldSelf.spec.renew.seq + 1000 \
-          && !oldSelf.spec.release && (!has(oldSelf.status) || oldSelf.status.phase in ['Pending', 'Granted']))",
+          && !oldSelf.spec.release && (!self.spec.release || self.spec.session == oldSelf.spec.session) \
+          && (!has(oldSelf.status) || oldSelf.status.phase in ['Pending', 'Granted']))",
 };
 
 /// Claims: a release is never taken back.

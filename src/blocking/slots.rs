@@ -23,6 +23,11 @@ impl Slots {
         self.inner.tokens()
     }
 
+    /// Like [`client::Slots::token`].
+    pub fn token(&self, key: &str) -> Option<i64> {
+        self.inner.token(key)
+    }
+
     /// Name of the claim.
     pub fn claim(&self) -> Option<String> {
         self.inner.claim()

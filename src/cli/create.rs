@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::look::{Kind, Named, Scope, Server, Target, owned, pools, words};
 use super::output::{Format, Output};
 use super::{CliError, failed};
+use crate::api::duration::parse_duration;
 use crate::api::names;
 
 /// Arguments of `sluice create`.
@@ -15,7 +16,8 @@ Examples:
   sluice create gpu --slots 3
   sluice create build --slots 2 --per-worker --override worker-3=4
   sluice create licences/matlab --slots 5 --allow-namespaces All --release-policy Confirmed
-  sluice create lock/deploy
+  sluice create api --slots 10 --decay 2/1s          rate limit: two slots come back each second
+  sluice create lock/deploy --lease 30 --lock-delay 5
   sluice create gpu --slots 3 --dry-run > gpu.yaml")]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -56,6 +58,15 @@ pub(super) struct Arguments {
     /// How long slots stay taken after an end without proof.
     #[arg(long, value_name = "SECONDS")]
     settle_seconds: Option<i32>,
+    /// Makes slots come back with time: N in so many seconds, as in 2/1s or 100/1h.
+    #[arg(long, value_name = "N/TIME")]
+    decay: Option<String>,
+    /// For how many seconds a claim's grant lasts without a renewal, where the claim does not say.
+    #[arg(long, value_name = "SECONDS")]
+    lease: Option<i32>,
+    /// For how many seconds slots stay taken after a claim's lease has run out.
+    #[arg(long, value_name = "SECONDS")]
+    lock_delay: Option<i32>,
     /// Prints the manifest and creates nothing.
     #[arg(long)]
     dry_run: bool,
@@ -134,10 +145,11 @@ fn manifest(arguments: &Arguments, target: &Target) -> Result<Value, String> {
     if target.kind == Kind::Lock {
         let only_limits = arguments.slots.is_some()
             || arguments.per_worker
+            || arguments.decay.is_some()
             || arguments.reserve_after_seconds.is_some();
         if only_limits {
             return Err(format!(
-                "{target} is a lock: --slots, --per-worker and --reserve-after-seconds are of limits. Leave them out, or name a limit"
+                "{target} is a lock: --slots, --per-worker, --decay and --reserve-after-seconds are of limits. Leave them out, or name a limit"
             ));
         }
     } else if arguments.slots.is_none() {
@@ -160,6 +172,10 @@ fn manifest(arguments: &Arguments, target: &Target) -> Result<Value, String> {
         arguments.release_policy.clone().map(Value::from),
     );
     put("settleSeconds", arguments.settle_seconds.map(Value::from));
+    let decay = arguments.decay.as_deref().map(decay);
+    put("decay", decay.transpose()?);
+    put("leaseDurationSeconds", arguments.lease.map(Value::from));
+    put("lockDelaySeconds", arguments.lock_delay.map(Value::from));
     let family = arguments.per_worker.then(|| family(arguments));
     put("perWorker", family.transpose()?);
     let kind = target.kind.resource().kind;
@@ -197,6 +213,21 @@ fn family(arguments: &Arguments) -> Result<Value, String> {
         }
     }
     Ok(family.into())
+}
+
+/// `2/1s`: so many slots in so long.
+fn decay(text: &str) -> Result<Value, String> {
+    let bad = |why: &str| format!("--decay {text}: {why}; write N/TIME, as in 2/1s or 100/1h");
+    let (slots, time) = text.split_once('/').ok_or_else(|| bad("it has no '/'"))?;
+    let slots: u32 = slots
+        .parse()
+        .map_err(|_| bad(&format!("{slots:?} is no number of slots")))?;
+    let time = parse_duration(time).map_err(|why| bad(&why.to_string()))?;
+    let seconds = time.as_secs();
+    if time.subsec_nanos() != 0 || seconds == 0 {
+        return Err(bad("whole seconds are wanted"));
+    }
+    Ok(json!({"slots": slots, "perSeconds": seconds}))
 }
 
 /// `Same`, `All`, or the labels of namespaces.
@@ -254,6 +285,11 @@ mod tests {
             family["spec"],
             json!({"slots": 2, "perWorker": {"overrides": {"w": 4}, "maxWorkers": 9}})
         );
+        assert_eq!(
+            made("api --slots 10 --decay 100/1m --lease 30 --lock-delay 5").unwrap()["spec"],
+            json!({"slots": 10, "decay": {"slots": 100, "perSeconds": 60},
+                   "leaseDurationSeconds": 30, "lockDelaySeconds": 5})
+        );
         let lock = made("lock/deploy --mode Paused --allow-namespaces team=a,tier=gold").unwrap();
         assert_eq!(lock["kind"], "Lock");
         let selector = json!({"matchLabels": {"team": "a", "tier": "gold"}});
@@ -272,6 +308,10 @@ mod tests {
             ("gpu --slots 3 --per-worker --override w", "write WORKER=N"),
             ("gpu --slots 3 --allow-namespaces some", "write Same, All"),
             ("gpu --slots -1", "-1"),
+            ("gpu --slots 3 --decay 2", "no '/'"),
+            ("gpu --slots 3 --decay x/1s", "no number"),
+            ("gpu --slots 3 --decay 2/500ms", "whole seconds"),
+            ("lock/deploy --decay 2/1s", "is a lock"),
         ] {
             let error = made(words).unwrap_err();
             assert!(error.contains(why), "{words}: {error}");

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::look::rows::{HolderRow, PoolRow};
 use super::queue::QueueRow;
-use super::{Arguments, get, why};
+use super::{Arguments, acquire, exit, get, why};
 
 /// What the file begins with.
 const HEADER: &str = "\
@@ -30,16 +30,22 @@ names below, which stay; lists are `{\"items\": [...], \"notes\": [...]}`, where
 RFC 3339 in UTC. Colour is for terminals only; `NO_COLOR` turns it off.
 
 **Exit code.** 0 when it was done, 1 when it was not (the reason is on standard error), 2 when the arguments are wrong.
+`run`, `lock`, `acquire` and `rate-limit` have codes of their own; they stay:
 
-**Rights.** To look: get and list on limits, locks and pods (the chart's role `sluice-viewer` and Kubernetes' `view`).
-To change: the chart's role `sluice-admin`.
+";
+
+/// What stands after the exit codes.
+const RIGHTS: &str = "
+**Rights.** To look: get and list on limits, locks, claims and pods (the chart's role `sluice-viewer` and Kubernetes'
+`view`). To hold (`run`, `lock`, `acquire`, `rate-limit`): create, get, list, watch, patch and delete on claims (the
+chart's role `sluice-claimer`). To change: the chart's role `sluice-admin`.
 ";
 
 /// Returns the content of `docs/cli.md`.
 pub(super) fn render() -> Result<String, serde_json::Error> {
     let mut command = Arguments::command();
     command.build();
-    let mut out = HEADER.to_owned();
+    let mut out = format!("{HEADER}```\n{}\n```\n{RIGHTS}", exit::HELP);
     let _ = writeln!(out, "\n```\n{}```", trimmed(&mut command));
     for it in command.get_subcommands_mut() {
         section(it, "sluice", &mut out)?;
@@ -84,6 +90,7 @@ fn fields(path: &str) -> Result<Option<String>, serde_json::Error> {
         "sluice get" => of::<get::Details>("")?,
         "sluice holders" => of::<HolderRow>("items[].")?,
         "sluice queue" => of::<QueueRow>("items[].")?,
+        "sluice acquire" => of::<acquire::Acquired>("")?,
         "sluice why" => of::<why::Answer>("")?,
         _ => return Ok(None),
     }))

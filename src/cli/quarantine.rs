@@ -8,10 +8,10 @@
 use std::time::{Duration, Instant};
 
 use kube::Client;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject};
 use serde_json::json;
 
-use super::look::{Connection, Kind};
+use super::look::{Connection, Kind, pools};
 use super::{CliError, failed};
 use crate::api::names;
 
@@ -105,11 +105,7 @@ struct Target {
 impl Target {
     fn api(&self, client: &Client) -> Api<DynamicObject> {
         let namespace = self.object.metadata.namespace.as_deref();
-        Api::namespaced_with(
-            client.clone(),
-            namespace.unwrap_or_default(),
-            &self.kind.resource(),
-        )
+        pools::api(client, self.kind, namespace.unwrap_or_default())
     }
 
     fn name(&self) -> &str {
@@ -247,13 +243,9 @@ async fn end(client: &Client, target: &Target, deadline: Instant) -> Result<bool
 }
 
 async fn annotate(client: &Client, target: &Target, value: Option<&str>) -> Result<bool, String> {
-    let patch = json!({"metadata": {"annotations": {(names::QUARANTINE): value}, "uid": target.object.metadata.uid}});
-    let params = PatchParams::default();
-    match target
-        .api(client)
-        .patch(target.name(), &params, &Patch::Merge(patch))
-        .await
-    {
+    let patch = json!({"metadata": {"annotations": {(names::QUARANTINE): value}}});
+    let uid = target.object.metadata.uid.as_deref().unwrap_or_default();
+    match pools::merge_in(&target.api(client), target.name(), uid, patch).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
         Err(error) => Err(error.to_string()),

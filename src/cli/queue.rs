@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::CliError;
 use super::look::snapshot::Snapshot;
-use super::look::{Named, Scope, pools, rows, words};
+use super::look::{Named, Scope, pools, request, rows, words};
 use super::output::{self, Format, Output};
 use super::table::{Cell, Table, Tone};
-use crate::ledger::{Amount, PoolKey, RequestState, Waiter};
+use crate::ledger::{Amount, Micros, PoolKey, RequestState, Waiter};
 
 /// Arguments of `sluice queue`.
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,7 @@ Examples:
   sluice queue licences/matlab
   sluice queue lock/deploy -o json | jq '.items | length'
 
-Computed from the pods that wait at this moment: nobody keeps positions. Order: priority, then age, then uid.
+Computed from the pods and claims that wait at this moment: nobody keeps positions. Order: priority, then age, then uid.
 POSITION is empty for those who stand aside, because they cannot be granted whatever room there is.")]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub(super) struct QueueRow {
     /// Place in the queue, from 1; absent for whoever stands aside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) position: Option<usize>,
-    /// What waits: `Pod`.
+    /// What waits: `Pod` or `SlotClaim`.
     kind: &'static str,
     /// Its namespace.
     namespace: String,
@@ -51,6 +51,9 @@ pub(super) struct QueueRow {
     uid: String,
     /// The limit or lock it waits for: the one asked about, or that of its worker.
     key: String,
+    /// Who waits, in the words of the claim (its `spec.holder`). Not of a pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holder: Option<String>,
     /// Slots it wants. Not of a lock.
     #[serde(skip_serializing_if = "Option::is_none")]
     slots: Option<u32>,
@@ -75,7 +78,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let namespaces = BTreeSet::from([server.namespace.clone(), target.namespace.clone()]);
     let snapshot = Snapshot::read(&server, &namespaces, Vec::new(), arguments.max_priority).await?;
     let key = target.pool_key();
-    let items = queue(&snapshot, &key);
+    let waiters = snapshot.ledger.waiters(&key);
+    let items = queue(&snapshot, &waiters);
     // Whoever waits for what is not there shows up all the same.
     if items.is_empty() && !snapshot.pools.contains_key(&key) {
         return Err(pools::missing(&server, &target).await);
@@ -89,14 +93,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
             output::warn(&[format!("{target} is {how}: nothing is granted")]);
         }
     }
-    arguments
-        .output
-        .list(&items, &snapshot.notes, || table(&snapshot, &key, &items))
+    arguments.output.list(&items, &snapshot.notes, || {
+        table(snapshot.now, &key, &items, &waiters)
+    })
 }
 
-/// Everybody who waits for a limit or lock, in order.
-pub(super) fn queue(snapshot: &Snapshot, key: &PoolKey) -> Vec<QueueRow> {
-    let waiters = snapshot.ledger.waiters(key);
+/// A row for each who waits.
+pub(super) fn queue(snapshot: &Snapshot, waiters: &[Waiter]) -> Vec<QueueRow> {
     waiters.iter().map(|it| row(snapshot, it)).collect()
 }
 
@@ -104,13 +107,14 @@ fn row(snapshot: &Snapshot, waiter: &Waiter) -> QueueRow {
     let (state, reason, message) = state(snapshot, &waiter.state);
     QueueRow {
         position: waiter.position,
-        kind: "Pod",
+        kind: request::kind(waiter.kind),
         namespace: waiter.namespace.to_string(),
         name: waiter.name.to_string(),
         uid: waiter.uid.to_string(),
         key: words::short(&waiter.pool),
+        holder: snapshot.holders.get(&waiter.uid).cloned(),
         slots: match waiter.amount {
-            Some(Amount::Slots(slots)) => Some(slots),
+            Some(Amount::Slots(slots) | Amount::Rate(slots)) => Some(slots),
             _ => None,
         },
         mode: match waiter.amount {
@@ -146,7 +150,7 @@ pub(super) fn state(
     }
 }
 
-fn table(snapshot: &Snapshot, key: &PoolKey, items: &[QueueRow]) -> String {
+fn table(now: Micros, key: &PoolKey, items: &[QueueRow], waiters: &[Waiter]) -> String {
     let elsewhere = items
         .iter()
         .any(|it| it.namespace != key.namespace.as_str());
@@ -154,16 +158,17 @@ fn table(snapshot: &Snapshot, key: &PoolKey, items: &[QueueRow]) -> String {
     let wanted = [
         ("POSITION", true),
         ("NAMESPACE", elsewhere),
-        ("POD", true),
+        ("NAME", true),
         ("KEY", family),
         ("WANTS", true),
         ("PRIORITY", true),
         ("WAITING", true),
+        ("HOLDER", items.iter().any(|it| it.holder.is_some())),
         ("BLOCKED-BY", true),
     ];
     let heading: Vec<&'static str> = wanted.iter().filter(|it| it.1).map(|it| it.0).collect();
     let mut table = Table::new(&heading);
-    for (item, waiter) in items.iter().zip(snapshot.ledger.waiters(key)) {
+    for (item, waiter) in items.iter().zip(waiters) {
         let needs_attention =
             matches!(&waiter.state, RequestState::Waiting(Some(cause)) if cause.needs_attention());
         let tone = if needs_attention {
@@ -176,11 +181,12 @@ fn table(snapshot: &Snapshot, key: &PoolKey, items: &[QueueRow]) -> String {
                 .map_or("-".to_owned(), |it| it.to_string())
                 .into(),
             item.namespace.as_str().into(),
-            item.name.as_str().into(),
+            request::short(waiter.kind, &item.name).into(),
             item.key.as_str().into(),
             waiter.amount.map(words::amount).unwrap_or_default().into(),
             item.priority.to_string().into(),
-            words::age(snapshot.now, waiter.arrival).into(),
+            words::age(now, waiter.arrival).into(),
+            item.holder.as_deref().unwrap_or_default().into(),
             Cell::toned(format!("{}: {}", item.reason, item.message), tone),
         ];
         let shown = cells

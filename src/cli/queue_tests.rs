@@ -10,9 +10,13 @@ fn slots(text: &str) -> Value {
     json!({"sluice.dev/slots": text})
 }
 
+fn rows_of(snapshot: &Snapshot, target: &Target) -> Vec<QueueRow> {
+    queue(snapshot, &snapshot.ledger.waiters(&target.pool_key()))
+}
+
 fn shown(snapshot: &Snapshot, key: &str) -> Vec<(String, String, &'static str)> {
     let target = Target::parse(key, false, "team").unwrap();
-    let rows = queue(snapshot, &target.pool_key());
+    let rows = rows_of(snapshot, &target);
     rows.into_iter()
         .map(|it| {
             let position = it.position.map_or("-".to_owned(), |it| it.to_string());
@@ -94,7 +98,7 @@ fn what_waits_elsewhere_says_where() {
     ];
     let found = snapshot(&[gpu, db], &pods);
     let target = Target::parse("gpu", false, "team").unwrap();
-    let rows = queue(&found, &target.pool_key());
+    let rows = rows_of(&found, &target);
     assert_eq!(rows[0].message, "limit team/db has no room");
     assert_eq!((rows[1].state, rows[1].reason), ("Granting", "Granting"));
 }
@@ -149,7 +153,7 @@ fn locks_and_standing_still() {
     ];
     let found = snapshot(&[door, gpu], &pods);
     let target = Target::parse("lock/door", false, "team").unwrap();
-    let rows = queue(&found, &target.pool_key());
+    let rows = rows_of(&found, &target);
     let facts: Vec<_> = rows
         .iter()
         .map(|it| (it.mode.as_deref().unwrap(), it.reason))

@@ -1,20 +1,21 @@
-//! `sluice why`: why a pod waits, what it holds, or why Sluice has nothing to do with it.
+//! `sluice why`: why a pod or claim waits, what it holds, what became of it, or why Sluice has nothing to do with it.
 
 mod verdict;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::look::pods::{self, PodRead};
+use super::look::request::{self, RequestRead};
 use super::look::snapshot::Snapshot;
-use super::look::{Scope, Server, rows, words};
+use super::look::{Scope, Server, claims, pods, rows, words};
 use super::output::{self, Format, Output};
 use super::table::{Table, Tone, painted};
 use super::{CliError, failed};
-use crate::ledger::{Amount, Ask, PoolKey, PoolKind};
+use crate::ledger::{Amount, Ask, HolderKind, PoolKey, PoolKind};
 use verdict::{entries, judge};
 
 /// Arguments of `sluice why`.
@@ -23,10 +24,11 @@ use verdict::{entries, judge};
 Examples:
   sluice why render-2whwv
   sluice why -n team pod/render-2whwv
+  sluice why claim/nightly-import
   sluice why render-2whwv -o json | jq -r .reason")]
 pub(super) struct Arguments {
-    /// The pod: NAME, or pod/NAME.
-    #[arg(value_name = "POD")]
+    /// The pod or claim: NAME, pod/NAME, claim/NAME. A NAME alone is a pod where there is one, else a claim.
+    #[arg(value_name = "POD|CLAIM")]
     subject: String,
     /// The controller's --max-priority: what sluice.dev/priority may ask for beyond a pod's own.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -37,31 +39,11 @@ pub(super) struct Arguments {
     scope: Scope,
 }
 
-/// Whom it is about.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Subject {
-    Pod(String),
-}
-
-impl Subject {
-    fn parse(text: &str) -> Result<Self, CliError> {
-        let (kind, name) = text.split_once('/').unwrap_or(("pod", text));
-        match kind.to_lowercase().as_str() {
-            "pod" | "pods" | "po" if !name.is_empty() && !name.contains('/') => {
-                Ok(Self::Pod(name.to_owned()))
-            }
-            _ => Err(CliError::Usage(format!(
-                "{text} names no pod: write NAME or pod/NAME, and its namespace with -n"
-            ))),
-        }
-    }
-}
-
 /// The answer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Answer {
-    /// What it is about: `Pod`.
+    /// What it is about: `Pod` or `SlotClaim`.
     kind: &'static str,
     /// Its namespace.
     namespace: String,
@@ -71,11 +53,16 @@ pub(super) struct Answer {
     uid: String,
     /// `Waiting`, `Granting`, `Aborting`, `Held`, `Ended`, or `NotOurs`.
     pub(super) state: &'static str,
-    /// Why, in one word: a reason of the pod's events where it waits.
-    pub(super) reason: &'static str,
+    /// Why, in one word: a reason of its events where it waits; of a claim that has ended, that of its status.
+    pub(super) reason: Cow<'static, str>,
     /// Why, in one or two sentences.
     pub(super) message: String,
-    /// When the pod was created: since when it waits, if it does.
+    /// Phase of the pod or claim, as `sluice holders` shows it.
+    phase: String,
+    /// Who asks, in the words of the claim (its `spec.holder`). Not of a pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holder: Option<String>,
+    /// When it was created: since when it waits, if it does.
     since: String,
     /// Its priority in the queue.
     priority: i32,
@@ -121,46 +108,97 @@ pub(super) struct Share {
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let server = arguments.scope.open().await?;
-    let Subject::Pod(name) = Subject::parse(&arguments.subject)?;
-    let pod = read(&server, &name, arguments.max_priority).await?;
-    let namespaces = named(&pod, &server.namespace);
-    let snapshot = Snapshot::read(
-        &server,
-        &namespaces,
-        vec![pod.clone()],
-        arguments.max_priority,
-    )
-    .await?;
-    let answer = answer(&pod, &snapshot);
+    let named = subject(&arguments.subject)?;
+    let read = read(&server, named, arguments.max_priority).await?;
+    let namespaces = named_by(&read, &server.namespace);
+    let besides = vec![read.clone()];
+    let snapshot = Snapshot::read(&server, &namespaces, besides, arguments.max_priority).await?;
+    let answer = answer(&read, &snapshot);
     if arguments.output.format == Format::Table {
         output::warn(&answer.notes);
     }
     arguments
         .output
-        .one(&answer, || text(&answer, &snapshot, &pod))
+        .one(&answer, || text(&answer, &snapshot, &read))
 }
 
-async fn read(server: &Server, name: &str, priority_max: Option<i32>) -> Result<PodRead, CliError> {
-    let namespace = &server.namespace;
-    let found = pods::api(&server.client, Some(namespace))
-        .get_opt(name)
-        .await;
-    let object = found
-        .map_err(|source| failed(format!("pod {namespace}/{name} cannot be read"), source))?
-        .ok_or_else(|| {
-            CliError::Missing(format!(
-                "pod {namespace}/{name} does not exist; `kubectl get pods -n {namespace}` lists what there is, and -n names another namespace"
-            ))
-        })?;
-    pods::read(&object, priority_max).map_err(|why| {
-        CliError::Unfinished(format!(
-            "pod {namespace}/{name} cannot be understood: {why}"
+/// Whom it is about: the kind where it is said, and the name.
+fn subject(text: &str) -> Result<(Option<HolderKind>, &str), CliError> {
+    request::spelled(text).map_err(|()| {
+        CliError::Usage(format!(
+            "{text} names no pod and no claim: write NAME, pod/NAME or claim/NAME, and its namespace with -n"
         ))
     })
 }
 
-/// The pod's namespace, and those of what it names.
-fn named(pod: &PodRead, own: &str) -> BTreeSet<String> {
+/// The pod or claim of this name. A name alone is a pod where there is one.
+async fn read(
+    server: &Server,
+    (kind, name): (Option<HolderKind>, &str),
+    priority_max: Option<i32>,
+) -> Result<RequestRead, CliError> {
+    let namespace = &server.namespace;
+    let pod = match kind {
+        Some(HolderKind::Claim) => Ok(None),
+        Some(HolderKind::Pod) | None => read_pod(server, name, priority_max).await,
+    };
+    match pod {
+        Ok(Some(pod)) => return Ok(pod),
+        Ok(None) => {}
+        // Whoever may read claims alone is told of claims.
+        Err(error) if kind.is_none() && error.is_forbidden() => {}
+        Err(error) => return Err(error),
+    }
+    if kind != Some(HolderKind::Pod) {
+        match claims::api(&server.client, Some(namespace))
+            .get_opt(name)
+            .await
+        {
+            Ok(Some(object)) => return Ok(claims::read(object, priority_max)),
+            Ok(None) => {}
+            Err(_) if kind.is_none() => {}
+            Err(source) => {
+                let what = format!("claim {namespace}/{name} cannot be read");
+                return Err(failed(what, source));
+            }
+        }
+    }
+    let (what, list) = match kind {
+        Some(HolderKind::Pod) => ("pod", "kubectl get pods"),
+        Some(HolderKind::Claim) => ("claim", "kubectl get slotclaims"),
+        None => ("pod or claim", "kubectl get pods,slotclaims"),
+    };
+    let ended = match kind {
+        Some(HolderKind::Pod) => "",
+        _ => "; a claim is deleted a while after it has ended",
+    };
+    Err(CliError::Missing(format!(
+        "{what} {namespace}/{name} does not exist; `{list} -n {namespace}` lists what there is, and -n names another namespace{ended}"
+    )))
+}
+
+async fn read_pod(
+    server: &Server,
+    name: &str,
+    priority_max: Option<i32>,
+) -> Result<Option<RequestRead>, CliError> {
+    let namespace = &server.namespace;
+    let found = pods::api(&server.client, Some(namespace))
+        .get_opt(name)
+        .await
+        .map_err(|source| failed(format!("pod {namespace}/{name} cannot be read"), source))?;
+    let read = found.map(|object| {
+        pods::read(&object, priority_max).map_err(|why| {
+            CliError::Unfinished(format!(
+                "pod {namespace}/{name} cannot be understood: {why}"
+            ))
+        })
+    });
+    read.transpose()
+}
+
+/// Its namespace, and those of what it names.
+fn named_by(pod: &RequestRead, own: &str) -> BTreeSet<String> {
     let mut namespaces = BTreeSet::from([own.to_owned()]);
     if let Ask::Wants(wants) = &pod.view.ask {
         let all = wants.mentions.iter();
@@ -171,18 +209,20 @@ fn named(pod: &PodRead, own: &str) -> BTreeSet<String> {
     namespaces
 }
 
-/// What is to be said of a pod.
-pub(super) fn answer(pod: &PodRead, snapshot: &Snapshot) -> Answer {
+/// What is to be said of a pod or claim.
+pub(super) fn answer(pod: &RequestRead, snapshot: &Snapshot) -> Answer {
     let (state, reason, message) = judge(pod, snapshot);
     let view = &pod.view;
     Answer {
-        kind: "Pod",
+        kind: request::kind(view.kind()),
         namespace: view.namespace.to_string(),
         name: view.name.to_string(),
         uid: view.uid.to_string(),
         state,
         reason,
         message,
+        phase: pod.phase.clone(),
+        holder: pod.holder.clone(),
         since: words::time(view.arrival),
         priority: view.priority,
         limits: parts(pod, snapshot),
@@ -191,7 +231,7 @@ pub(super) fn answer(pod: &PodRead, snapshot: &Snapshot) -> Answer {
 }
 
 /// What it asks for, or holds.
-fn parts(pod: &PodRead, snapshot: &Snapshot) -> Vec<Share> {
+fn parts(pod: &RequestRead, snapshot: &Snapshot) -> Vec<Share> {
     let uid = &pod.view.uid;
     let held = entries(snapshot, uid);
     let mut wanted = snapshot.ledger.demand(uid);
@@ -241,25 +281,32 @@ fn parts(pod: &PodRead, snapshot: &Snapshot) -> Vec<Share> {
     wanted.into_iter().map(part).collect()
 }
 
-fn text(answer: &Answer, snapshot: &Snapshot, pod: &PodRead) -> String {
+fn text(answer: &Answer, snapshot: &Snapshot, pod: &RequestRead) -> String {
     let age = words::age(snapshot.now, pod.view.arrival);
     let (how, tone) = match answer.state {
         "Waiting" => (format!("waits since {age}"), Tone::Notable),
         "Granting" => ("is being granted".to_owned(), Tone::Good),
         "Aborting" => (format!("waits since {age}"), Tone::Notable),
+        "Held" if pod.view.claim.is_some() => (format!("holds ({})", pod.phase), Tone::Good),
         "Held" => (format!("runs ({})", pod.phase), Tone::Good),
         "Ended" => (format!("has ended ({})", pod.phase), Tone::Plain),
         _ => ("does not concern Sluice".to_owned(), Tone::Plain),
     };
     let mut out = painted(
         &format!(
-            "pod {}/{} {how}: {}",
-            answer.namespace, answer.name, answer.reason
+            "{} {}/{} {how}: {}",
+            pod.word(),
+            answer.namespace,
+            answer.name,
+            answer.reason
         ),
         tone,
     );
     // Writing to a String cannot fail.
     let _ = write!(out, "\n{}\n", answer.message);
+    if let Some(holder) = &answer.holder {
+        let _ = writeln!(out, "asked for by {holder}");
+    }
     if answer.limits.is_empty() {
         return out;
     }

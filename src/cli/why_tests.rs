@@ -41,7 +41,7 @@ fn how_many_are_held_by_whom_and_how_many_are_ahead() {
     ];
     let answer = said(&[gpu], &pods);
     assert_eq!(
-        (answer.state, answer.reason),
+        (answer.state, answer.reason.as_ref()),
         ("Waiting", "WaitingForSlots")
     );
     assert_eq!(
@@ -132,7 +132,10 @@ fn what_a_running_pod_holds() {
     let annotations = granted("gpu", "uid-ConcurrencyLimit-gpu");
     let pod = running("a", annotations.clone());
     let answer = said(std::slice::from_ref(&gpu), &[pod]);
-    assert_eq!((answer.state, answer.reason), ("Held", "SlotsGranted"));
+    assert_eq!(
+        (answer.state, answer.reason.as_ref()),
+        ("Held", "SlotsGranted")
+    );
     assert_eq!(
         answer.message,
         "it holds 1 slot of limit team/gpu since 2026-11-21T10:00:00Z, token 1"
@@ -174,7 +177,10 @@ fn what_has_ended_and_what_is_not_ours() {
     let mut ended = running("a", slots("gpu"));
     ended.data["status"]["phase"] = "Failed".into();
     let answer = said(&[gpu], &[ended.clone()]);
-    assert_eq!((answer.state, answer.reason), ("Ended", "AwaitingProof"));
+    assert_eq!(
+        (answer.state, answer.reason.as_ref()),
+        ("Ended", "AwaitingProof")
+    );
     assert!(
         answer.message.contains("until its end is proven"),
         "{}",
@@ -184,18 +190,93 @@ fn what_has_ended_and_what_is_not_ours() {
     assert_eq!(answer.message, "it has ended (Failed) and holds nothing");
 
     let answer = said(&[], &[running("plain", json!({}))]);
-    assert_eq!((answer.state, answer.reason), ("NotOurs", "AsksForNothing"));
+    assert_eq!(
+        (answer.state, answer.reason.as_ref()),
+        ("NotOurs", "AsksForNothing")
+    );
 }
 
 #[test]
-fn pods_are_named_plainly() {
-    assert_eq!(Subject::parse("a").unwrap(), Subject::Pod("a".to_owned()));
-    assert_eq!(
-        Subject::parse("Pod/a").unwrap(),
-        Subject::Pod("a".to_owned())
-    );
-    for bad in ["job/a", "pod/", "a/b/c"] {
-        let error = Subject::parse(bad).unwrap_err().to_string();
-        assert!(error.contains("write NAME or pod/NAME"), "{error}");
+fn pods_and_claims_are_named_plainly() {
+    for (said, meant) in [
+        ("a", (None, "a")),
+        ("Pod/a", (Some(HolderKind::Pod), "a")),
+        ("claim/a", (Some(HolderKind::Claim), "a")),
+        ("sclaim/a", (Some(HolderKind::Claim), "a")),
+        ("SlotClaims/a", (Some(HolderKind::Claim), "a")),
+    ] {
+        assert_eq!(subject(said).unwrap(), meant, "{said}");
     }
+    for bad in ["job/a", "pod/", "claim/", "a/b/c"] {
+        let error = subject(bad).unwrap_err().to_string();
+        assert!(error.contains("pod/NAME or claim/NAME"), "{error}");
+    }
+}
+
+/// What is said of a claim beside these objects.
+fn said_of_claim(objects: &[DynamicObject], claim: DynamicObject) -> Answer {
+    let read = claims::read(claim, None);
+    let mut found = snapshot(objects, &[]);
+    let pools = std::mem::take(&mut found.pools);
+    let found = Snapshot::of(
+        pools.into_values().collect(),
+        vec![read.view.clone()],
+        Vec::new(),
+        samples::NOW,
+    );
+    answer(&read, &found)
+}
+
+#[test]
+fn what_a_claim_waits_for_holds_and_came_to() {
+    let gpu = || limit("gpu", json!({"slots": 2}), &[("a", 2)]);
+    let asks = json!({"slots": [{"limit": "gpu"}], "holder": "host-1: import"});
+    let of = |status| samples::claim("c", 1, asks.clone(), status);
+    let answer = said_of_claim(&[gpu()], of(json!({})));
+    assert_eq!(
+        (answer.kind, answer.state, answer.reason.as_ref()),
+        ("SlotClaim", "Waiting", "WaitingForSlots")
+    );
+    assert!(answer.message.contains("2 of 2 slots are held, 0 ahead"));
+    assert_eq!(answer.holder.as_deref(), Some("host-1: import"));
+
+    let mut held = limit("gpu", json!({"slots": 2}), &[("c", 1)]);
+    held.data["status"]["leases"][0]["kind"] = "Claim".into();
+    let grant = json!({"kind": "ConcurrencyLimit", "namespace": "team", "key": "gpu",
+                       "uid": "uid-ConcurrencyLimit-gpu", "slots": 1, "token": 1});
+    let granted = json!({"phase": "Granted", "attempt": 0, "grants": [grant],
+                         "leaseDurationSeconds": 60, "lockDelaySeconds": 5});
+    let answer = said_of_claim(&[held.clone()], of(granted.clone()));
+    assert_eq!(
+        (answer.state, answer.reason.as_ref()),
+        ("Held", "SlotsGranted")
+    );
+    assert!(answer.message.contains("token 1"), "{}", answer.message);
+
+    let mut back = of(granted.clone());
+    back.data["spec"]["release"] = true.into();
+    let answer = said_of_claim(&[held.clone()], back);
+    assert_eq!(
+        (answer.state, answer.reason.as_ref()),
+        ("Held", "Releasing")
+    );
+
+    let mut revoked = granted;
+    revoked["phase"] = "Revoked".into();
+    revoked["reason"] = "MaxHold".into();
+    revoked["message"] = "it was held too long".into();
+    let answer = said_of_claim(&[held], of(revoked));
+    assert_eq!((answer.state, answer.reason.as_ref()), ("Ended", "MaxHold"));
+    assert_eq!(
+        answer.message,
+        "it has ended (Revoked): it was held too long; its slots of limit team/gpu stay taken for as long as its holder may not have heard, 68 s at most"
+    );
+
+    let denied = json!({"phase": "Denied", "reason": "LimitNotFound", "message": "limit team/x does not exist",
+                        "attempt": 4_294_967_296_u64});
+    let answer = said_of_claim(&[gpu()], of(denied));
+    assert_eq!(
+        (answer.state, answer.reason.as_ref()),
+        ("Ended", "LimitNotFound")
+    );
 }

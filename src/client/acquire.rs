@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use super::builder::Client;
 use super::engine::Begin;
 use super::error::{AcquireError, RunError, TryAcquireError};
-use super::follow;
 use super::request::Request;
+use super::resume;
 use super::slots::{ClaimRef, Slots};
 
 /// Longest that a try waits for the controller's answer, which it gives within five seconds if it lives.
@@ -152,7 +152,7 @@ pub(super) async fn resume(client: &Client, claim: ClaimRef) -> Result<Slots, Ac
     let (reply, answer) = oneshot::channel();
     let name = claim.name.clone();
     let slots = client.engine().launch(&name, |counted, hold| {
-        follow::resume(counted, hold, claim, reply).boxed()
+        resume::resume(counted, hold, claim, reply).boxed()
     })?;
     match answer.await {
         Ok(Ok(())) => Ok(slots),

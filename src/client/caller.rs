@@ -138,6 +138,12 @@ impl Caller {
         }
         self.gave_up = Some(why);
         match why {
+            GaveUp::Wished if self.hold.wished() == Wish::Yield => {
+                self.answer(Err(AcquireError::IdConflict {
+                    id: self.hold.name(),
+                    detail: "a later acquisition of this client has taken it over".to_owned(),
+                }));
+            }
             GaveUp::Wished => self.reply = None,
             GaveUp::Closed => self.answer(Err(AcquireError::Closed)),
             GaveUp::Cancelled => {

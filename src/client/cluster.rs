@@ -4,16 +4,16 @@
 //! place, [`meaning`]. Tested against a real server in `tests/it/sdk`.
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use futures::stream::BoxStream;
-use futures::{FutureExt as _, StreamExt as _};
 use http::Method;
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Config, Resource as _};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
+use super::cluster_watch;
 use super::connect::{ConnectError, connect_with};
 use super::store::{
     ClaimAt, ClaimVersion, Found, NewClaim, Sight, Store, StoreError, Swap, Wanted, Watched,
@@ -206,11 +206,7 @@ impl Store for Cluster {
     fn watch(&self, session: &str) -> BoxStream<'static, Watched> {
         let claims: Api<SlotClaim> = Api::namespaced(self.client.clone(), &self.namespace);
         let labels = format!("{}={session}", names::SESSION);
-        let config = watcher::Config::default().labels(&labels);
-        let events = watcher(claims, config).default_backoff();
-        events
-            .filter_map(|event| std::future::ready(watched(event)))
-            .boxed()
+        cluster_watch::watch(claims, labels)
     }
 
     async fn create_limit(&self, key: &str, spec: &ConcurrencyLimitSpec) -> Result<(), StoreError> {
@@ -302,21 +298,6 @@ fn meaning(error: kube::Error, creates: bool) -> StoreError {
         // 429 and 5xx, which the server answers after the fact as well.
         _ => StoreError::Unknown(message),
     }
-}
-
-fn watched(event: watcher::Result<watcher::Event<SlotClaim>>) -> Option<Watched> {
-    Some(match event {
-        Ok(watcher::Event::Init) => return None,
-        Ok(watcher::Event::InitApply(claim) | watcher::Event::Apply(claim)) => {
-            Watched::Version(Box::new(claim.into()))
-        }
-        Ok(watcher::Event::InitDone) => Watched::Caught,
-        Ok(watcher::Event::Delete(claim)) => Watched::Gone {
-            name: claim.metadata.name.unwrap_or_default(),
-            uid: claim.metadata.uid.unwrap_or_default(),
-        },
-        Err(error) => Watched::Broken(error.to_string()),
-    })
 }
 
 /// What a status says of who holds; names of our own namespace stand alone.

@@ -20,7 +20,7 @@ use tokio::sync::{OnceCell, oneshot, watch};
 
 use super::clock::{Clock, Stamp};
 use super::direct::{AtOnce, Direct, Holder};
-use super::error::AcquireError;
+use super::error::{AcquireError, ReleaseError};
 use super::events::{EventKind, Events, Listener};
 use super::follow;
 use super::hold::{DirectHold, Hold, Wish};
@@ -287,7 +287,8 @@ impl Engine {
                 let (uid, kind) = (Some(id.as_str()), EventKind::Acquired { waited });
                 let shown = begin.plan.shown;
                 let event = self.events.emit(&hold.name(), uid, &shown, kind);
-                hold.set_acquired_event(event);
+                // What is taken for a rate is never told as released.
+                hold.set_acquired_event(if takes { 0 } else { event });
                 hold.begin_direct(DirectHold {
                     engine: Arc::downgrade(self),
                     task,
@@ -340,8 +341,10 @@ impl Engine {
 
     fn listen_to_watch(self: &Arc<Self>) {
         if !self.watching.swap(true, Ordering::Relaxed) {
-            let stream = self.store.watch(&self.session);
-            self.handle.spawn(listen(Arc::downgrade(self), stream));
+            let (engine, store) = (Arc::downgrade(self), Arc::clone(&self.store));
+            let session = self.session.clone();
+            self.handle
+                .spawn(async move { listen(engine, store.watch(&session)).await });
         }
     }
 
@@ -542,10 +545,12 @@ impl Counted {
                         }
                         let uid = named.hold.uid();
                         let other = Arc::clone(&named.hold);
+                        // It took the claim over itself: whoever had it before may believe still.
+                        let quiet = other.lease(|lease, now| lease.is_quiet(now));
                         drop(inner);
                         other.lose(Loss::Adopted);
                         other.wish(Wish::Yield);
-                        if !uid.is_empty() {
+                        if !uid.is_empty() && quiet != Some(true) {
                             former = Some(uid);
                         }
                     }
@@ -576,7 +581,10 @@ impl Drop for Counted {
         let hold = self.engine.inner().tasks.remove(&self.task);
         // A task that panicked leaves nobody waiting.
         if let Some(hold) = hold {
-            hold.end(Ok(()));
+            hold.end(Err(ReleaseError::Unavailable {
+                claim: hold.name(),
+                detail: "its task has ended".to_owned(),
+            }));
         }
         self.engine.note_change();
     }

@@ -42,15 +42,17 @@ pub(super) struct Failed {
 
 /// Comes to a claim. `former` is one that this client has held under the same name, and does not believe in any more.
 pub(super) struct Establish<'a> {
-    pub(super) engine: &'a Arc<Engine>,
-    pub(super) plan: &'a Plan,
-    pub(super) name: &'a str,
-    pub(super) former: Option<String>,
-    pub(super) unanswered_since: Option<Instant>,
+    engine: &'a Arc<Engine>,
+    plan: &'a Plan,
+    name: &'a str,
+    former: Option<String>,
+    unanswered_since: Option<Instant>,
+    /// Since when a claim that has ended keeps the name.
+    taken_since: Option<Instant>,
     /// A create was sent whose answer is not known.
-    pub(super) open: bool,
-    pub(super) first_sent: Option<Stamp>,
-    pub(super) pause: Duration,
+    open: bool,
+    first_sent: Option<Stamp>,
+    pause: Duration,
 }
 
 /// What a step has come to.
@@ -72,6 +74,7 @@ impl<'a> Establish<'a> {
             name,
             former,
             unanswered_since: None,
+            taken_since: None,
             open: false,
             first_sent: None,
             pause: PAUSE_MIN,
@@ -92,19 +95,17 @@ impl<'a> Establish<'a> {
             if caller.has_given_up() {
                 return Err(None);
             }
-            match caller.attend(self.engine.user()).await {
-                Ok(user) => break user.to_owned(),
+            let engine = self.engine;
+            let user = bounded(engine, async { engine.user().await.map(str::to_owned) });
+            match caller.attend(user).await {
+                Ok(user) => break user,
                 Err(error) => self.after(caller, error).await?,
             }
         };
         self.make_limits(caller).await?;
-        let begun = Instant::now();
         loop {
             if caller.has_given_up() {
                 return Err(None);
-            }
-            if begun.elapsed() > ROOM_MAX && self.open {
-                return Err(Some(self.unavailable("it cannot be created")));
             }
             match self.create(caller, &user).await? {
                 Step::Claimed(claimed) => return Ok(*claimed),
@@ -184,8 +185,8 @@ impl<'a> Establish<'a> {
         if let Some(difference) = self.plan.difference(&found.spec, user) {
             return Err(Some(self.conflict(&difference)));
         }
-        let ended = former.then_some(());
-        self.adopt(caller, &found, ended.is_some()).await
+        // Another process may have taken it over from our former holder since, and believe.
+        self.adopt(caller, &found, former && own).await
     }
 
     /// A claim that has ended, or is ending, keeps the name for a moment.
@@ -194,6 +195,11 @@ impl<'a> Establish<'a> {
         caller: &mut Caller,
         found: &ClaimVersion,
     ) -> Result<Step, Option<AcquireError>> {
+        let since = *self.taken_since.get_or_insert_with(Instant::now);
+        if since.elapsed() > ROOM_MAX {
+            let why = format!("claim {}, which has ended, does not go away", self.name);
+            return Err(Some(self.unavailable(&why)));
+        }
         if found.status.phase.is_final() && !found.deleting {
             let deleted = bounded(
                 self.engine,

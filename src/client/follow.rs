@@ -2,8 +2,7 @@
 //!
 //! It waits until the claim is granted, renews it, hands it to the caller when it may be believed, and releases it when
 //! the guard has ended. The watch says what is new, and a look now and then makes up for what it misses. The guard
-//! stops believing before its release is sent; a claim that somebody else may still believe in is not released at all,
-//! but left to its lease.
+//! stops believing before its release is sent (`parting`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,24 +10,24 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::sync::{oneshot, watch};
-use tracing::{debug, warn};
+use tokio::sync::watch;
+use tracing::debug;
 
 use super::caller::{Caller, Patience};
 use super::clock::Stamp;
 use super::direct::DirectId;
 use super::engine::{Begin, Counted, Engine, Registration};
-use super::error::{AcquireError, ReleaseError};
-use super::establish::{Claimed, Establish, adopt, bounded};
+use super::error::AcquireError;
+use super::establish::{Claimed, Establish, bounded};
 use super::events::EventKind;
 use super::hold::{Hold, Wish};
 use super::lease::{Belief, Lease, Loss, Origin};
 use super::leftover;
 use super::news::News;
 use super::plan::Plan;
-use super::slots::{ClaimRef, Token};
+use super::slots::Token;
 use super::store::{ClaimAt, ClaimVersion, StoreError};
-use crate::api::claim::{ClaimKind, ClaimPhase, DEFAULT_LEASE_DURATION_SECONDS, SlotClaimSpec};
+use crate::api::claim::{ClaimKind, ClaimPhase, DEFAULT_LEASE_DURATION_SECONDS};
 
 /// How long between two looks at a claim that waits, while the watch works.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -36,14 +35,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const LOOK_BLIND_EVERY: Duration = Duration::from_secs(2);
 /// How long between two looks at the clock: a suspend moves no timer.
 const TICK: Duration = Duration::from_secs(1);
-/// Shortest time for which a release is sent again.
-const RELEASE_MIN: Duration = Duration::from_secs(60);
-/// First pause before a release is sent again.
-const RELEASE_PAUSE_MIN: Duration = Duration::from_millis(200);
-/// Longest such pause.
-const RELEASE_PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How long a resumption is tried.
-const RESUME_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A task that follows one claim.
 pub(super) struct Follow {
@@ -143,9 +134,13 @@ pub(super) async fn go_on(
     };
     let mut caller = Caller::new(&engine, &hold, Arc::clone(&plan), patience);
     // Nobody else has its name, and the watch does not show it before it was let go of.
-    let registered = counted.register(&hold.name(), &hold, Some(&plan)).await;
-    let Ok((registration, _)) = registered else {
-        return hold.end(Ok(()));
+    let name = hold.name();
+    let (registration, _) = match counted.register(&name, &hold, Some(&plan)).await {
+        Ok(registered) => registered,
+        Err(detail) => {
+            caller.fail(AcquireError::IdConflict { id: name, detail });
+            return hold.end(Ok(()));
+        }
     };
     let store = engine.store().direct();
     let Some(claim) = store.and_then(|store| store.let_go(&id)) else {
@@ -194,10 +189,13 @@ impl Follow {
                 self.hold.end(Ok(()));
             }
             Waited::GaveUp if self.hold.wished() == Wish::Yield => self.yielded(),
+            Waited::GaveUp if self.origin.former_may_believe() => self.leave(),
             Waited::GaveUp => self.release(Duration::ZERO).await,
             Waited::Granted(claim) if self.plan.spec.kind == ClaimKind::RateLimit => {
                 // Nothing is held: the claim is finished, and what was taken stays taken.
                 self.hand_over(&claim);
+                // Nor is it told as released.
+                self.hold.set_acquired_event(0);
                 self.hold.wish(Wish::Release);
                 self.release(Duration::ZERO).await;
             }
@@ -315,17 +313,11 @@ impl Follow {
         match self.keep(claim).await {
             Kept::Lost(loss) => self.lost(loss).await,
             Kept::Wished(Wish::Yield) => self.yielded(),
-            Kept::Wished(Wish::Detach) => {
-                self.engine.leave_alone(&self.at.uid);
-                self.hold.end(Ok(()));
-            }
+            Kept::Wished(Wish::Detach) => self.leave(),
             Kept::Wished(_) | Kept::GaveUp => {
                 let quiet = self.hold.lease(|lease, now| lease.is_quiet(now));
                 if quiet == Some(true) {
-                    // Its former holder may believe: what we let go of it would still use.
-                    debug!(target: "sluice::client", claim = self.at.name, "left to its lease");
-                    self.engine.leave_alone(&self.at.uid);
-                    self.hold.end(Ok(()));
+                    self.leave();
                 } else {
                     self.release(duration).await;
                 }
@@ -455,111 +447,6 @@ impl Follow {
     fn vanished(&self) {
         self.hold.lease(|lease, _| lease.vanished());
     }
-
-    async fn lost(&mut self, loss: Loss) {
-        let event = self.hold.acquired_event();
-        if event == 0 {
-            let why = format!("{}: lost before it was held: {loss}", self.plan.shown);
-            self.caller.fail(AcquireError::Unavailable(why));
-        } else {
-            let kind = EventKind::Lost {
-                loss: loss.clone(),
-                held: self.hold.held_for(),
-                follows: event,
-            };
-            let name = &self.at.name;
-            self.engine
-                .events()
-                .emit(name, Some(&self.at.uid), &self.plan.shown, kind);
-        }
-        let claim = self.at.name.clone();
-        self.hold.end(Err(ReleaseError::Lost {
-            claim,
-            loss: loss.clone(),
-        }));
-        // Whoever works under it may take a moment to stop: that it has is said when its guard is gone.
-        let mut wishes = self.hold.wishes();
-        let wished = wishes.wait_for(|wish| *wish != Wish::Keep).await;
-        let wished = wished.map_or(Wish::Detach, |wish| *wish);
-        let quiet = self.hold.lease(|lease, now| lease.is_quiet(now)) == Some(true);
-        if matches!(loss, Loss::Expired | Loss::Revoked(_)) && wished == Wish::Release && !quiet {
-            // One try, for it lapses anyway.
-            let told = bounded(&self.engine, self.engine.store().release(&self.at)).await;
-            debug!(target: "sluice::client", claim = self.at.name, told = told.is_ok(), "gave back what was lost");
-        }
-        self.engine.note_done(&self.at.uid);
-    }
-
-    /// A later acquisition of this client has taken the name.
-    fn yielded(&mut self) {
-        let claim = self.at.name.clone();
-        self.caller.fail(AcquireError::IdConflict {
-            id: claim.clone(),
-            detail: "a later acquisition of this client has taken it over".to_owned(),
-        });
-        let event = self.hold.acquired_event();
-        if event != 0 {
-            let kind = EventKind::Lost {
-                loss: Loss::Adopted,
-                held: self.hold.held_for(),
-                follows: event,
-            };
-            self.engine
-                .events()
-                .emit(&claim, Some(&self.at.uid), &self.plan.shown, kind);
-        }
-        let loss = Loss::Adopted;
-        self.hold.end(Err(ReleaseError::Lost { claim, loss }));
-    }
-
-    /// Gives the claim back, until that is known to have arrived or its lease has run out.
-    async fn release(&mut self, lease: Duration) {
-        let released = self.send_release(lease).await;
-        let event = self.hold.acquired_event();
-        if event != 0 {
-            let kind = EventKind::Released {
-                held: self.hold.held_for(),
-                follows: event,
-            };
-            let name = &self.at.name;
-            self.engine
-                .events()
-                .emit(name, Some(&self.at.uid), &self.plan.shown, kind);
-        }
-        self.engine.note_done(&self.at.uid);
-        self.hold.end(released);
-    }
-
-    async fn send_release(&mut self, lease: Duration) -> Result<(), ReleaseError> {
-        let end = Instant::now() + RELEASE_MIN.max(lease.mul_f64(1.05));
-        let mut pause = RELEASE_PAUSE_MIN;
-        loop {
-            let answer = bounded(&self.engine, self.engine.store().release(&self.at)).await;
-            let why = match answer {
-                Ok(_) | Err(StoreError::NotFound(_)) => return Ok(()),
-                Err(StoreError::Unknown(why)) => why,
-                Err(error) => {
-                    match bounded(&self.engine, self.engine.store().get(&self.at.name)).await {
-                        Ok(None) => return Ok(()),
-                        Ok(Some(found))
-                            if found.uid != self.at.uid
-                                || leftover::is_over(&found, &self.at.session) =>
-                        {
-                            return Ok(());
-                        }
-                        _ => error.to_string(),
-                    }
-                }
-            };
-            if Instant::now() >= end {
-                let claim = self.at.name.clone();
-                warn!(target: "sluice::client", claim, why, "a release was not acknowledged");
-                return Err(ReleaseError::Unavailable { claim, detail: why });
-            }
-            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-            pause = pause.saturating_mul(2).min(RELEASE_PAUSE_MAX);
-        }
-    }
 }
 
 /// The next word of the watch.
@@ -583,81 +470,4 @@ async fn answered(sent: &mut Option<BoxFuture<'static, Sent>>) -> Sent {
     };
     *sent = None;
     answer
-}
-
-/// Takes up what was detached: its former holder is known not to believe.
-pub(super) async fn resume(
-    counted: Counted,
-    hold: Arc<Hold>,
-    claim: ClaimRef,
-    reply: oneshot::Sender<Result<(), AcquireError>>,
-) {
-    let engine = Arc::clone(counted.engine());
-    let mut plan = Plan {
-        id: Some(claim.name.clone()),
-        spec: SlotClaimSpec::default(),
-        timeout: None,
-        shown: format!("claim {}", claim.name),
-        template: None,
-    };
-    let patience = Patience {
-        time: Some(RESUME_PATIENCE),
-        tried_once: false,
-        cancel: None,
-        reply,
-    };
-    let mut caller = Caller::new(&engine, &hold, Arc::new(plan.clone()), patience);
-    let registered = caller.attend(counted.register(&claim.name, &hold, None));
-    let Ok((registration, _)) = registered.await else {
-        // Nothing is compared where nothing was asked for.
-        return hold.end(Ok(()));
-    };
-    let claimed = loop {
-        if caller.has_given_up() {
-            // What was swapped lately, and not seen, runs out by itself.
-            return hold.end(Ok(()));
-        }
-        let taken = caller.attend(take_up(&engine, &claim)).await;
-        match taken {
-            Ok(Some(claimed)) => break claimed,
-            Ok(None) => tokio::time::sleep(RELEASE_PAUSE_MIN).await,
-            Err(error) => {
-                caller.fail(error);
-                return hold.end(Ok(()));
-            }
-        }
-    };
-    plan.spec = claimed.claim.spec.clone();
-    let plan = Arc::new(plan);
-    let origin = claimed.origin;
-    let follow = Follow::new(engine, hold, plan, caller, origin, &claimed, &registration);
-    follow.run(claimed.claim).await;
-}
-
-/// One try; `None` if it has changed meanwhile, or nobody answers.
-async fn take_up(engine: &Arc<Engine>, claim: &ClaimRef) -> Result<Option<Claimed>, AcquireError> {
-    let missing = |detail: &str| AcquireError::Missing {
-        request: format!("claim {}", claim.name),
-        detail: detail.to_owned(),
-    };
-    let found = match bounded(engine, engine.store().get(&claim.name)).await {
-        Ok(Some(found)) if found.uid == claim.uid => found,
-        Ok(_) => return Err(missing("it is gone: its lease has run out")),
-        Err(StoreError::Forbidden(why)) => return Err(AcquireError::Forbidden(why)),
-        Err(_) => return Ok(None),
-    };
-    if found.spec.session != claim.session {
-        return Err(AcquireError::IdConflict {
-            id: claim.name.clone(),
-            detail: "it was resumed already".to_owned(),
-        });
-    }
-    if found.deleting || found.spec.release || found.status.phase != ClaimPhase::Granted {
-        return Err(missing("it is not granted any more"));
-    }
-    match adopt(engine, &found, true).await {
-        Ok(claimed) => Ok(claimed),
-        Err(StoreError::Forbidden(why)) => Err(AcquireError::Forbidden(why)),
-        Err(_) => Ok(None),
-    }
 }

@@ -184,9 +184,9 @@ impl Hold {
                 Wish::Detach | Wish::Yield => drop(store.let_go(&direct.id)),
             }
         }
-        if wish == Wish::Release && self.lost.borrow().is_none() {
+        let follows = self.acquired_event();
+        if wish == Wish::Release && follows != 0 && self.lost.borrow().is_none() {
             let held = self.now().at_most_since(direct.since);
-            let follows = self.acquired_event();
             let kind = EventKind::Released { held, follows };
             self.tell(&engine, &direct, kind);
         }

@@ -106,6 +106,19 @@ pub(super) enum Origin {
     },
 }
 
+impl Origin {
+    /// Whether somebody else may believe in the claim as it is adopted.
+    pub(super) fn former_may_believe(self) -> bool {
+        matches!(
+            self,
+            Self::AdoptedGranted {
+                former_ended: false,
+                ..
+            }
+        )
+    }
+}
+
 /// The lease of a granted claim, as its holder counts it.
 #[derive(Clone, Debug)]
 pub(super) struct Lease {
@@ -197,6 +210,11 @@ impl Lease {
         } else {
             Some(Belief::Held)
         }
+    }
+
+    /// For how long it lasts without a renewal.
+    pub(super) fn duration(&self) -> Duration {
+        self.duration
     }
 
     /// How it was lost, if it was.

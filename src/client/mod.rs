@@ -24,11 +24,11 @@
 //! | `lease`, `clock` | whether a holder may still believe: a pure machine over the times it is given |
 //! | `hold` | that machine, shared between the guard and the task that renews |
 //! | `engine`, `news` | the one thread of a process that does all I/O; the one watch, and for whom it is |
-//! | `caller`, `establish`, `follow` | one claim on that thread: who waits; create or adopt; wait, renew, release |
+//! | `caller`, `establish`, `follow`, `parting`, `resume` | one claim on that thread: who waits; create or adopt; wait and renew; release |
 //! | `leftover` | claims that nobody wants any more, until they are known to be released |
 //! | `store` | [`Store`]: everything that the above asks of a server, as plain data; another backend implements it |
 //! | `direct` | what a store in the same process can do beside that |
-//! | `cluster` | the store on an API server |
+//! | `cluster`, `cluster_watch` | the store on an API server |
 //! | `connect`, `server_clock` | a connection under Sluice's rules (no blind retries), also for the controller |
 //!
 //! The caller's side needs no runtime of its own: it waits on channels. Everything that is sent goes out on the
@@ -47,6 +47,8 @@ mod cancel;
 mod clock;
 #[cfg(feature = "client")]
 mod cluster;
+#[cfg(feature = "client")]
+mod cluster_watch;
 mod connect;
 pub mod direct;
 mod drain;
@@ -61,9 +63,11 @@ mod lease;
 mod leftover;
 mod locks;
 mod news;
+mod parting;
 mod plan;
 mod rate;
 mod request;
+mod resume;
 mod scope;
 #[cfg(feature = "client")]
 mod server_clock;

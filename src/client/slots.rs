@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +113,13 @@ impl Slots {
             None => Belief::Held,
             Some(held) => held.hold.belief().unwrap_or(Belief::Lost),
         }
+    }
+
+    /// For how long it may be believed from now on if no further renewal is acknowledged, and how long its lease is: for
+    /// whoever has to stop something else in time. `None` where nothing was asked for.
+    pub fn lease(&self) -> Option<(Duration, Duration)> {
+        let hold = self.hold()?;
+        hold.lease(|lease, now| (lease.changes_in(now), lease.duration()))
     }
 
     /// Fails once it is lost. To be called right before every step that must not be done without the slots; it reads

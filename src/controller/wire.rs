@@ -21,7 +21,9 @@ pub(super) fn pod_metadata(object: PartialObjectMeta<DynamicObject>) -> PodMetad
         namespace: meta.namespace.unwrap_or_default().into(),
         name: meta.name.unwrap_or_default().into(),
         uid: meta.uid.unwrap_or_default().into(),
-        asks: annotations.contains_key(names::SLOTS) || annotations.contains_key(names::LOCKS),
+        asks: names::ASKING_ANNOTATIONS
+            .iter()
+            .any(|name| annotations.contains_key(*name)),
         managed: labels
             .get(names::MANAGED)
             .is_some_and(|value| value == names::MANAGED_VALUE),

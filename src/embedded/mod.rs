@@ -25,6 +25,8 @@
 //! Tested by `tests/embedded.rs`, with the same bodies as the cluster's tests.
 
 mod limits;
+#[cfg(test)]
+mod parity_tests;
 mod row;
 mod sessions;
 mod store;

@@ -555,7 +555,7 @@ impl Watch {
                 let over = refused(row).then(|| row.view.uid.clone());
                 ready.push_back(Watched::Version(Box::new(row.read())));
                 if let Some(uid) = over {
-                    // It was read, and holds nothing.
+                    // It was read, and holds nothing. That it is gone is no news, and would hide how it ended.
                     world.discard(&uid);
                 }
             }

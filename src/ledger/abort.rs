@@ -58,10 +58,12 @@ impl Ledger {
             | Why::Denied(_) => self.witnesses(request),
         };
         // As things stand now: while its attempt is raised it stands aside for no cause of its own.
-        let message: Arc<str> = match &why {
-            Why::Denied(cause) => cause.sentence().into(),
-            _ if request.view.claim.is_some() => self.explain_timeout(uid).into(),
-            _ => "".into(),
+        let message: Arc<str> = if let Why::Denied(cause) = &why {
+            cause.sentence().into()
+        } else if request.view.claim.is_some() {
+            self.explain_timeout(uid).into()
+        } else {
+            "".into()
         };
         let place = request
             .place
@@ -209,7 +211,7 @@ impl Ledger {
             if self
                 .pools
                 .get_mut(&key)
-                .is_some_and(|pool| pool.remove(uid))
+                .is_some_and(|pool| pool.remove(uid, false))
             {
                 self.stats.releases_void = self.stats.releases_void.saturating_add(1);
                 self.touch(&key);

@@ -76,6 +76,22 @@ fn room(ledger: &Ledger, findings: &mut Vec<Finding>) {
                 format!("{key} counts {planned:?}, is {total} by {}", holders.len()),
             );
         }
+        let leaving = pool
+            .removes
+            .iter()
+            .chain(flight.into_iter().flat_map(|flight| &flight.removes));
+        let draining: u128 = leaving
+            .filter(|(uid, it)| it.drains && pool.entries.get(*uid) == Some(&it.entry))
+            .map(|(_, it)| size(it.entry.amount))
+            .sum();
+        if draining != u128::from(pool.draining) {
+            let counted = pool.draining;
+            found(
+                findings,
+                0,
+                format!("{key} counts {counted} on their way into its level, is {draining}"),
+            );
+        }
         if let Some(flight) = flight
             && flight.adds.values().any(|add| add.adopt.is_none())
         {
@@ -86,6 +102,10 @@ fn room(ledger: &Ledger, findings: &mut Vec<Finding>) {
                 .chain(&flight.status.adopted)
                 .map(|it| size(it.amount))
                 .sum();
+            let decays = seen.spec.read().is_some_and(|spec| spec.decay.is_some());
+            let level = flight.status.level.filter(|_| decays);
+            let used_up = level.map_or(0, |it| it.parts.div_ceil(it.parts_per_slot));
+            let written = written.saturating_add(u128::from(used_up));
             let generation_same = flight.base == seen.version;
             let capacity = seen.spec.read().map_or(0, |spec| u128::from(spec.capacity));
             if generation_same && written > capacity {

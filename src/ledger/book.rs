@@ -248,6 +248,9 @@ impl Ledger {
                 Timer::Pool(pool) => {
                     self.write_pools.insert(pool);
                 }
+                Timer::Level(pool) => {
+                    self.dirty_pools.insert(pool);
+                }
                 Timer::Notice(uid) => self.notice(&uid),
                 Timer::Summary => self.summarise(),
                 Timer::Listing => {}

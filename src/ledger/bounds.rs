@@ -63,5 +63,7 @@ pub const CLAIM_TIMEOUT_GRACE: Span = Span::seconds(5);
 pub const CLAIM_TIMEOUT_LOOK_EVERY: Span = Span(200);
 /// How often the pod is read that a claim lives as long as.
 pub const CLAIM_POD_CHECK_EVERY: Span = Span::seconds(15);
+/// Most parts of a level, over fifty times what the largest limit can have: a number that every JSON reader keeps exactly.
+pub const LEVEL_PARTS_MAX: u64 = 1 << 52;
 /// Schema of a status that this code understands; a higher one is left alone.
 pub const STATUS_SCHEMA: i64 = 1;

@@ -17,6 +17,8 @@ pub enum Cause {
     NotFound(PoolKey),
     /// It asks for more than the pool has.
     ExceedsLimit(PoolKey),
+    /// A rate is asked of a limit that gives nothing back with time.
+    NoDecay(PoolKey),
     /// The pool is paused.
     Paused(PoolKey),
     /// The pool does not serve this namespace.
@@ -58,6 +60,7 @@ impl Cause {
             Self::Reserved(_) => "SlotsReserved",
             Self::NotFound(_) => "LimitNotFound",
             Self::ExceedsLimit(_) => "ExceedsLimit",
+            Self::NoDecay(_) => "NoDecay",
             Self::Paused(_) => "LimitPaused",
             Self::Forbidden(_) => "NamespaceNotAllowed",
             Self::Deleting(_) => "LimitDeleting",
@@ -82,6 +85,7 @@ impl Cause {
             self,
             Self::NotFound(_)
                 | Self::ExceedsLimit(_)
+                | Self::NoDecay(_)
                 | Self::Forbidden(_)
                 | Self::Quarantined(_)
                 | Self::LeasesFull(_)
@@ -111,6 +115,9 @@ impl Cause {
             Self::ExceedsLimit(pool) => {
                 format!("it asks for more slots than {pool} has; raise spec.slots or ask for fewer")
             }
+            Self::NoDecay(pool) => format!(
+                "{pool} has no spec.decay, so what is taken for a rate would never come back; give it one, or ask for slots"
+            ),
             Self::Paused(pool) => format!("{pool} is paused"),
             Self::Forbidden(pool) => {
                 format!("{pool} does not serve this namespace; see its spec.allowedNamespaces")

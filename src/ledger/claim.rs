@@ -25,7 +25,7 @@ use super::ids::{Attempt, PoolKey, Uid};
 use super::mutant::{self, Mutant};
 use super::pool::Pool;
 use super::queue::Shape;
-use super::request::{Phase, Request, Why};
+use super::request::{Phase, Place, Request, Why};
 use super::time::{Span, Tick};
 use super::timers::Timer;
 use super::view::Ask;
@@ -85,15 +85,20 @@ impl Ledger {
         let Some(request) = self.requests.get(uid) else {
             return false;
         };
-        if request.view.claim.is_none() || request.claim.admitted {
+        let admitted = request.claim.admitted && !mutant::is(Mutant::DeniesWhoWaits);
+        if request.view.claim.is_none() || admitted {
             return false;
         }
         let denial = self.denial(request);
         let key = match &denial {
-            Some(Cause::NotFound(key) | Cause::ExceedsLimit(key)) => Some(key.clone()),
+            Some(Cause::NotFound(key) | Cause::ExceedsLimit(key) | Cause::NoDecay(key)) => {
+                Some(key.clone())
+            }
             _ => None,
         };
-        let unwitnessed = key.filter(|key| !request.claim.witnessed.contains(key));
+        let unwitnessed = key.filter(|key| {
+            !request.claim.witnessed.contains(key) && !mutant::is(Mutant::DeniesFromCache)
+        });
         match (denial, unwitnessed) {
             (Some(_), Some(key)) => {
                 if let Some(pool) = self.pools.get_mut(&key)
@@ -123,27 +128,36 @@ impl Ledger {
             Ask::Bad(why) => return Some(Cause::BadAnnotation(Arc::clone(why))),
             Ask::Wants(wants) => wants,
         };
+        let shape = request.place.shape().and_then(|id| self.queues.line(id));
+        let shape = shape.map(|line| Arc::clone(&line.shape));
+        // Whatever it says of limits that are missing: no time would help.
+        if let Some(cause) = shape.as_ref().and_then(|shape| self.without_decay(shape)) {
+            return Some(cause);
+        }
         if !wants.deny_missing {
             return None;
         }
-        let shape = request.place.shape().and_then(|id| self.queues.line(id));
-        let Some(shape) = shape.map(|line| Arc::clone(&line.shape)) else {
+        let Some(shape) = shape else {
             // A family without a worker, or one whose worker no key can contain.
             return match &request.place {
-                super::request::Place::Stuck(cause @ Cause::WorkerUnknown(..)) => {
+                Place::Stuck(cause) if matches!(cause, Cause::WorkerUnknown(..)) => {
                     Some(cause.clone())
                 }
-                _ => None,
+                Place::Stuck(_)
+                | Place::Nowhere
+                | Place::Queued(..)
+                | Place::Aside(..)
+                | Place::Granting(_) => None,
             };
         };
-        match self.obstacle(&shape, Some(&request.view.uid))? {
-            cause @ Cause::NotFound(_) => Some(cause),
+        let cause = self.obstacle(&shape, Some(&request.view.uid))?;
+        let denies = if let Cause::ExceedsLimit(key) = &cause {
             // One that is scaled to nothing for a while is waited for.
-            Cause::ExceedsLimit(key) if self.capacity_of(&key) > 0 => {
-                Some(Cause::ExceedsLimit(key))
-            }
-            _ => None,
-        }
+            self.capacity_of(key) > 0
+        } else {
+            matches!(cause, Cause::NotFound(_))
+        };
+        denies.then_some(cause)
     }
 
     fn capacity_of(&self, key: &PoolKey) -> u64 {
@@ -164,7 +178,7 @@ impl Ledger {
                 Some(Cause::Reserved(_)) => !request.claim.tried,
                 Some(_) => false,
             };
-        let grace = if settling {
+        let grace = if settling && !mutant::is(Mutant::RefusesUntried) {
             CLAIM_TIMEOUT_GRACE
         } else {
             Span(0)
@@ -236,12 +250,26 @@ impl Ledger {
         let Some(claim) = &request.view.claim else {
             return;
         };
-        if request.claim.renewed.is_none_or(|(seq, _)| seq < claim.seq) {
+        if Self::is_rate_claim(request) {
+            self.finish_claim(uid);
+            return;
+        }
+        let renewed = request.claim.renewed;
+        if mutant::is(Mutant::LapseBySight) && renewed.is_none() {
+            let half = claim.terms.map_or(Span(0), |terms| Span(terms.lease.0 / 2));
+            let long = now.since(request.first_seen) > half;
+            request.claim.lapses = request.claim.lapses.or(long.then_some(claim.seq));
+        }
+        let unseen = mutant::is(Mutant::RenewalUnseen) && renewed.is_some();
+        if renewed.is_none_or(|(seq, _)| seq < claim.seq) && !unseen {
             request.claim.renewed = Some((claim.seq, now));
         }
         let seq = claim.seq;
         match self.revoke_of(uid) {
             Some(revoke) => {
+                if mutant::is(Mutant::FreedBeforeRevoke) {
+                    self.free_untold(uid);
+                }
                 self.stats.claims_revoked = self.stats.claims_revoked.saturating_add(1);
                 let action = RequestAction::Claim(ClaimAction::Revoke {
                     seq,
@@ -251,6 +279,17 @@ impl Ledger {
                 self.side_patch(uid, action);
             }
             None => self.come_back_for_claim(uid),
+        }
+    }
+
+    /// What a wrong variant does: frees the slots of a claim whose holder was told nothing.
+    fn free_untold(&mut self, uid: &Uid) {
+        let held = self.requests.get(uid).map(|request| request.held.clone());
+        for key in held.into_iter().flatten() {
+            let pool = self.pools.get_mut(&key);
+            if pool.is_some_and(|pool| pool.remove(uid, true)) {
+                self.touch(&key);
+            }
         }
     }
 
@@ -278,6 +317,7 @@ impl Ledger {
         let held = self.now.tick.since(request.held_since?);
         if let Some(most) = claim.hold_max
             && held >= most
+            && !mutant::is(Mutant::HoldsForEver)
         {
             return Some(Revoke {
                 reason: RevokeReason::MaxHold,
@@ -333,6 +373,7 @@ impl Ledger {
         let claim = request.view.claim.as_ref();
         let most = claim
             .and_then(|claim| claim.hold_max)
+            .filter(|_| !mutant::is(Mutant::HoldsForEver))
             .zip(request.held_since)
             .map(|(most, since)| since.after(most));
         let deadline = self.claim_deadline(request).map(|(at, _)| at);
@@ -389,7 +430,11 @@ impl Ledger {
         if mutant::is(Mutant::VanishedClaimFreesAtOnce) {
             return Span(0);
         }
-        if claim.phase == ClaimPhase::Revoked && claim.expired {
+        let expired = claim.expired || mutant::is(Mutant::EveryRevokeIsExpiry);
+        if claim.phase == ClaimPhase::Revoked && expired {
+            if mutant::is(Mutant::LockDelayIgnored) {
+                return Span(0);
+            }
             return self.claim_terms(request).lock_delay;
         }
         let entry = self
@@ -400,6 +445,24 @@ impl Ledger {
         let fixed = claim.terms.map(Terms::linger);
         let longest = written.into_iter().chain(fixed).max();
         longest.unwrap_or_else(|| self.claim_terms(request).linger())
+    }
+
+    /// Until when a claim that vanished is kept in mind though no pool holds anything of it: a pool that was deleted may
+    /// be created again, and has to count it while its holder may believe.
+    pub(super) fn believed_until(&self, request: &Request) -> Option<Tick> {
+        let claim = request.view.claim.as_ref()?;
+        let granted = request.view.granted.as_ref()?;
+        let told = matches!(claim.phase, ClaimPhase::Granted | ClaimPhase::Revoked);
+        let since = request.presumed_since?;
+        if !told || claim.release || granted.leases.is_empty() {
+            return None;
+        }
+        let left = granted.leases.iter().any(|lease| {
+            let pool = self.pools.get(&lease.pool);
+            pool.is_none_or(|pool| pool.seen.as_ref().is_none_or(|it| it.uid != lease.pool_uid))
+        });
+        let at = since.after(claim.terms.map_or(Span(0), Terms::linger));
+        (left && at > self.now.tick).then_some(at)
     }
 
     /// Nothing is held by a claim that has ended, or was given up: it is written so, or deleted, in its time.
@@ -418,10 +481,14 @@ impl Ledger {
         let may_return = named
             .filter_map(|key| self.pools.get(key))
             .any(|pool| pool.may_write(uid));
-        if !request.held.is_empty() || !idle || may_return {
+        let holds = !request.held.is_empty() && !mutant::is(Mutant::DeletedBeforeFreed);
+        if holds || !idle || may_return {
             return;
         }
+        let rate = Self::is_rate_claim(request);
         let kept = match claim.phase {
+            // There is nothing to give back: it stays to be read.
+            ClaimPhase::Granted if !claim.release && rate => times.ended,
             ClaimPhase::Pending | ClaimPhase::Granted if !claim.release => return,
             ClaimPhase::Pending | ClaimPhase::Granted if times.released == Span(0) => Span(0),
             ClaimPhase::Pending | ClaimPhase::Granted => {
@@ -435,6 +502,9 @@ impl Ledger {
             ClaimPhase::Released => times.released,
             ClaimPhase::Denied | ClaimPhase::TimedOut | ClaimPhase::Revoked => times.ended,
         };
+        if mutant::is(Mutant::EndedClaimStays) && !claim.release {
+            return;
+        }
         let ended_at = *request.claim.ended_at.get_or_insert(now);
         let due = ended_at.after(kept).max(request.side_patch_after);
         if due > now {

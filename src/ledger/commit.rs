@@ -14,10 +14,10 @@ use super::bounds::{
     WAITING_WRITE_AFTER,
 };
 use super::effect::{Effect, Guard, StatusWrite};
-use super::ids::{Batch, PoolKey, Token, Uid, Units};
+use super::ids::{Amount, Batch, PoolKey, Token, Uid, Units};
 use super::mutant::{self, Mutant};
 use super::object::{Lease, Mode, PoolStatus};
-use super::pool::{Add, Entry, Fence, Flight, Pool, Purpose};
+use super::pool::{Add, Fence, Flight, Leaving, Pool, Purpose};
 use super::request::{Phase, Place};
 use super::time::Tick;
 use super::timers::Timer;
@@ -93,6 +93,7 @@ impl Ledger {
             }
             return;
         }
+        let now = self.now.tick;
         self.batches = self.batches.saturating_add(1);
         let batch = Batch::from(format!("{}-{}", self.options.process, self.batches));
         next.schema = STATUS_SCHEMA;
@@ -115,6 +116,7 @@ impl Ledger {
         for removed in draft.removes.keys() {
             pool.removes.remove(removed);
         }
+        pool.composed = Some((batch.clone(), now));
         pool.flight = Some(Flight {
             batch: batch.clone(),
             base: version,
@@ -149,9 +151,16 @@ impl Ledger {
         let Some(pool) = self.pools.get(key) else {
             return;
         };
-        for (uid, entry) in pool.removes.iter().take(pool.batch_max) {
-            draft.removes.insert(uid.clone(), *entry);
+        let mut drained: Units = 0;
+        for (uid, leaving) in pool.removes.iter().take(pool.batch_max) {
+            draft.removes.insert(uid.clone(), *leaving);
+            let amount = leaving.entry.amount;
+            let comes_back = pool.decay().is_some() || matches!(amount, Amount::Rate(_));
+            if leaving.drains && comes_back {
+                drained = drained.saturating_add(amount.units());
+            }
         }
+        next.level = pool.next_level(drained, self.now.tick);
         next.leases
             .retain(|lease| !draft.removes.contains_key(&lease.uid));
         next.adopted
@@ -231,7 +240,8 @@ impl Ledger {
             .is_some_and(|spec| spec.mode == Mode::Active && spec.family.is_none());
         let grants =
             active && pool.fence == Fence::Done && !deleting && pool.quarantine().is_none();
-        let mut used: Units = next.units();
+        let used_up = pool.units_of(next.level);
+        let mut used: Units = next.units().saturating_add(used_up);
         if mutant::is(Mutant::AdoptedTakeNoRoom) {
             used = next.leases.iter().map(|lease| lease.amount.units()).sum();
         }
@@ -353,6 +363,14 @@ impl Ledger {
         if next == base {
             return false;
         }
+        if next.level != base.level {
+            // It falls all the time, which is no reason to write; that all of it has come back is one, some time.
+            let still = PoolStatus {
+                level: base.level,
+                ..next.clone()
+            };
+            return self.is_worth_writing(key, base, &still) || self.is_emptied(key, next);
+        }
         let described = PoolStatus {
             // A worker that is no longer needed hurts nobody for a while.
             workers: if next.workers.is_subset(&base.workers) {
@@ -393,11 +411,29 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// The level that a status shows has come back, for a while: it says so, lest a new leader count it again.
+    fn is_emptied(&mut self, key: &PoolKey, next: &PoolStatus) -> bool {
+        let Some(pool) = self.pools.get(key) else {
+            return false;
+        };
+        let Some(empty_at) = pool.empty_at() else {
+            return false;
+        };
+        let due = pool.written_at.after(WAITING_WRITE_AFTER).max(empty_at);
+        if due <= self.now.tick {
+            return next.level.is_none();
+        }
+        self.timers.set(due, Timer::Pool(key.clone()));
+        false
+    }
+}
+
 /// What goes into a write, and what falls out of it.
 #[derive(Default)]
 struct Draft {
     adds: BTreeMap<Uid, Add>,
-    removes: BTreeMap<Uid, Entry>,
+    removes: BTreeMap<Uid, Leaving>,
     /// To be looked at again: they were queued and cannot be written.
     dropped: Vec<Uid>,
 }

@@ -54,7 +54,7 @@ impl Ledger {
         let Some(seen) = &pool.seen else { return };
         next.observed_generation = seen.generation;
         next.in_use = match key.kind {
-            PoolKind::Limit => i64::try_from(next.units()).unwrap_or(i64::MAX),
+            PoolKind::Limit => i64::try_from(next.held()).unwrap_or(i64::MAX),
             PoolKind::Lock => i64::try_from(next.entries().count()).unwrap_or(i64::MAX),
         };
         next.waiting = i64::try_from(self.queues.waiting(key)).unwrap_or(i64::MAX);
@@ -64,7 +64,7 @@ impl Ledger {
         let counts = pool
             .spec()
             .is_some_and(|spec| spec.mode != Mode::Disabled && spec.family.is_none());
-        let full = counts && next.units() >= capacity;
+        let full = counts && next.held() >= capacity;
         let (reason, message) = match (counts, full) {
             (true, true) => ("Full", "every slot is held; further requests wait"),
             (true, false) => ("RoomLeft", "some slots are free"),
@@ -78,7 +78,7 @@ impl Ledger {
             reason,
             message.into(),
         );
-        let over = counts && next.units() > capacity;
+        let over = counts && next.held() > capacity;
         let (reason, message) = if over {
             (
                 "HoldersKept",

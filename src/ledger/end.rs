@@ -57,9 +57,10 @@ pub(super) fn judge(view: &RequestView, gone: Option<Gone>) -> End {
 /// Judges a claim. Whoever was told that it holds does so until it says otherwise, its lease has run out by everybody's
 /// clock, or its claim was durably revoked; one that vanished may still believe for a while.
 fn judge_claim(claim: &ClaimView, gone: Option<Gone>) -> End {
+    let heard = !mutant::is(Mutant::ReleaseUnheard);
     match (claim.phase, gone) {
         (ClaimPhase::Denied | ClaimPhase::TimedOut | ClaimPhase::Released, _) => End::Confirmed,
-        (ClaimPhase::Granted | ClaimPhase::Revoked, _) if claim.release => End::Confirmed,
+        (ClaimPhase::Granted | ClaimPhase::Revoked, _) if claim.release && heard => End::Confirmed,
         (ClaimPhase::Granted, None) => End::Live,
         (ClaimPhase::Granted, Some(_)) | (ClaimPhase::Revoked, _) => End::Presumed,
         // Who released while waiting believes nothing; who was seen waiting to the end was told nothing.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::book::Ledger;
 use super::end::{End, judge};
 use super::explain::RequestState;
-use super::ids::{Amount, Name, PoolKey, Uid};
+use super::ids::{Amount, HolderKind, Name, PoolKey, Uid};
 use super::queue::Rank;
 use super::request::{Place, Request};
 use super::time::Micros;
@@ -17,6 +17,8 @@ use super::view::Ask;
 /// One who waits for a pool.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Waiter {
+    /// What carries the request.
+    pub kind: HolderKind,
     /// Who.
     pub uid: Uid,
     /// Namespace.
@@ -62,6 +64,7 @@ impl Ledger {
             });
             let view = &request.view;
             Some(Waiter {
+                kind: view.kind(),
                 uid: view.uid.clone(),
                 namespace: view.namespace.clone(),
                 name: view.name.clone(),

@@ -7,6 +7,7 @@ use super::ids::{Amount, Attempt, PoolKey, PoolKind, Uid, Units};
 use super::object::Lease;
 use super::pool::Pool;
 use super::request::{Phase, Place};
+use super::time::Span;
 
 /// Most holders named in one sentence.
 const HOLDERS_NAMED_MAX: usize = 3;
@@ -50,7 +51,7 @@ impl Ledger {
             Some(PoolSummary {
                 key: key.clone(),
                 capacity: pool.spec().map_or(0, |spec| spec.capacity),
-                in_use: status.map_or(0, |status| status.units()),
+                in_use: status.map_or(0, |status| status.held()),
                 waiting: self.queues.waiting(key),
                 fenced: status.is_some_and(|status| status.fenced),
                 quarantined: pool.quarantine().is_some(),
@@ -90,8 +91,23 @@ impl Ledger {
         match key.kind {
             PoolKind::Limit => {
                 let capacity = pool.spec().map_or(0, |spec| spec.capacity);
-                let used = pool.status().map_or(0, |status| status.units());
-                text.push_str(&format!("; {used} of {capacity} slots are held"));
+                let held = pool.status().map_or(0, |status| status.units());
+                match (pool.decay(), cause) {
+                    (None, _) => text.push_str(&format!("; {held} of {capacity} slots are held")),
+                    (Some(decay), cause) => {
+                        let used = held.saturating_add(pool.used_up(self.now.tick));
+                        if matches!(cause, Cause::NoRoom(_)) {
+                            let asked = self.asked_of(request, key);
+                            text.push_str(&format!(" for {asked} more: "));
+                        } else {
+                            text.push_str("; ");
+                        }
+                        let (slots, every) = (decay.slots, every(decay.period));
+                        text.push_str(&format!(
+                            "{used} of {capacity} used, {slots} come back {every}"
+                        ));
+                    }
+                }
             }
             PoolKind::Lock => text.push_str(&format!("; it is held by {}", pool.entries.len())),
         }
@@ -109,6 +125,13 @@ impl Ledger {
             text.push_str(&format!("; held here by {}", holders.join(", ")));
         }
         text
+    }
+
+    /// How much a request takes of a pool.
+    fn asked_of(&self, request: &super::request::Request, key: &PoolKey) -> Units {
+        let shape = request.place.shape().and_then(|id| self.queues.line(id));
+        let amount = shape.and_then(|line| line.shape.demand.get(key));
+        amount.map_or(0, |amount| amount.units())
     }
 
     pub(super) fn explain_timeout(&self, uid: &Uid) -> String {
@@ -138,6 +161,16 @@ impl Ledger {
     }
 }
 
+/// A period in words.
+fn every(period: Span) -> String {
+    match period.0 / 1000 {
+        0 | 1 => "each second".to_owned(),
+        60 => "each minute".to_owned(),
+        3600 => "each hour".to_owned(),
+        seconds => format!("every {seconds} s"),
+    }
+}
+
 fn holders_in(pool: &Pool, namespace: &super::ids::Name) -> Vec<String> {
     let Some(status) = pool.status() else {
         return Vec::new();
@@ -145,6 +178,7 @@ fn holders_in(pool: &Pool, namespace: &super::ids::Name) -> Vec<String> {
     let same: Vec<&Lease> = status
         .entries()
         .filter(|lease| lease.namespace == *namespace)
+        .filter(|lease| !matches!(lease.amount, Amount::Rate(_)))
         .collect();
     let mut names: Vec<String> = same
         .iter()

@@ -227,9 +227,14 @@ impl Ledger {
             || !(empty || mutant::is(Mutant::DeletesBusyWorker))
             || !pool.adds.is_empty()
             || pool.child_write
+            // Created again it would know nothing of what was taken.
+            || pool.used_up(now) > 0
             || seen.deleting;
         if seen.owner.is_none() || busy {
             pool.idle_since = None;
+            if let Some(at) = pool.empty_at().filter(|at| *at > now) {
+                self.timers.set(at, Timer::Pool(key.clone()));
+            }
             return;
         }
         let since = *pool.idle_since.get_or_insert(now);

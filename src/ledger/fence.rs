@@ -282,6 +282,9 @@ impl Ledger {
         {
             let lease = granted.leases.iter().find(|lease| lease.pool == *key)?;
             let (amount, attempt, token) = (lease.amount, granted.attempt, lease.token);
+            if is_take(amount) {
+                return None;
+            }
             return Some(Add {
                 amount,
                 attempt,
@@ -296,6 +299,9 @@ impl Ledger {
         }
         let shape = self.resolve(&request.view).shape.ok()?;
         let amount: Amount = *shape.demand.get(key)?;
+        if is_take(amount) {
+            return None;
+        }
         let attempt = request.view.attempt.unwrap_or(Attempt::Number(0));
         Some(Add {
             amount,
@@ -360,6 +366,11 @@ impl Ledger {
             self.touch(&key);
         }
     }
+}
+
+/// Nobody holds what was taken for a rate: whoever was told of it has used it.
+fn is_take(amount: Amount) -> bool {
+    matches!(amount, Amount::Rate(_))
 }
 
 /// The entry belongs to the very reveal that runs: an entry of another attempt could be taken for void

@@ -11,12 +11,13 @@ use super::book::Ledger;
 use super::bounds::REVEAL_REFUSED_FOR;
 use super::claim_view::Terms;
 use super::effect::{ClaimAction, Effect, RequestAction, RequestPatch, Reveal};
-use super::ids::{PoolKey, Token, Uid};
+use super::ids::{Amount, PoolKey, Token, Uid};
 use super::mutant::{self, Mutant};
 use super::object::{Mode, ReleasePolicy};
 use super::pool::{Add, Pool};
 use super::queue::{Shape, ShapeId};
 use super::request::{Item, Phase, Place, Plan, Request, Sending, Sent, Why};
+use super::time::Span;
 use super::timers::Timer;
 use super::view::GrantedLease;
 
@@ -32,7 +33,7 @@ impl Ledger {
         let labels = self.resolve(&request.view).labels;
         let text = Arc::clone(&request.view.text);
         let terms = self.terms_for(request, shape);
-        let linger = terms.map(Terms::linger);
+        let linger = |amount| lingers(terms, amount);
         let mut items = BTreeMap::new();
         for (key, amount) in &shape.demand {
             let pool = self.pools.entry(key.clone()).or_default();
@@ -66,7 +67,7 @@ impl Ledger {
                                 amount: *amount,
                                 attempt,
                                 adopt: None,
-                                linger,
+                                linger: linger(*amount),
                             },
                         );
                     }
@@ -102,13 +103,13 @@ impl Ledger {
             return false;
         };
         let attempt = request.view.attempt;
-        let linger = self.terms_for(request, &shape).map(Terms::linger);
+        let terms = self.terms_for(request, &shape);
         let held_is_part = request.held.iter().all(|key| {
             let entry = self.pools.get(key).and_then(|pool| pool.entries.get(uid));
             entry.is_some_and(|entry| {
                 Some(entry.attempt) == attempt
                     && shape.demand.get(key) == Some(&entry.amount)
-                    && entry.linger == linger
+                    && entry.linger == lingers(terms, entry.amount)
             })
         });
         let fits = |key: &PoolKey, units| {
@@ -116,7 +117,7 @@ impl Ledger {
                 || self.pools.get(key).is_none_or(|pool| {
                     pool.seen.is_none()
                         || pool.mode() == Some(Mode::Disabled)
-                        || pool.free() >= units
+                        || pool.free(self.now.tick) >= units
                 })
         };
         let resumes = held_is_part
@@ -189,6 +190,11 @@ impl Ledger {
                 (Item::Open { amount, .. }, Some(seen)) => (*amount, seen.uid.clone(), Token(0)),
                 (Item::Lease { .. } | Item::Open { .. } | Item::Absent { .. }, _) => continue,
             };
+            let is_take = matches!(amount, Amount::Rate(_));
+            if is_take && plan.terms.is_none() {
+                // A pod holds nothing of it: its record is of what it holds.
+                continue;
+            }
             leases.push(GrantedLease {
                 pool: key.clone(),
                 pool_uid,
@@ -200,7 +206,7 @@ impl Ledger {
                 .get(key)
                 .and_then(Pool::spec)
                 .map(|spec| spec.release);
-            finalizer |= policy == Some(ReleasePolicy::Confirmed);
+            finalizer |= policy == Some(ReleasePolicy::Confirmed) && !is_take;
         }
         if let Some(terms) = plan.terms {
             let grant = ClaimAction::Grant {
@@ -267,7 +273,7 @@ impl Ledger {
                 if self
                     .pools
                     .get_mut(&key)
-                    .is_some_and(|pool| pool.remove(uid))
+                    .is_some_and(|pool| pool.remove(uid, false))
                 {
                     self.touch(&key);
                 }
@@ -320,5 +326,16 @@ impl Ledger {
         }
         request.side_patch = true;
         self.patch(uid, action);
+    }
+}
+
+/// How long a lease stays when its claim vanishes without a release: what is taken for a rate goes at once.
+fn lingers(terms: Option<Terms>, amount: Amount) -> Option<Span> {
+    if mutant::is(Mutant::LingerNotWritten) {
+        return None;
+    }
+    match amount {
+        Amount::Rate(_) => None,
+        Amount::Slots(_) | Amount::Shared | Amount::Exclusive => terms.map(Terms::linger),
     }
 }

@@ -70,6 +70,7 @@ mod pass;
 mod pool;
 mod quarantine;
 mod queue;
+mod rate;
 mod release;
 mod request;
 mod resolve;

@@ -197,7 +197,7 @@ impl Ledger {
                 let lacking = shape.demand.iter().find(|(key, amount)| {
                     self.pools
                         .get(key)
-                        .is_some_and(|pool| pool.free() < amount.units())
+                        .is_some_and(|pool| pool.free(self.now.tick) < amount.units())
                 });
                 match lacking {
                     Some((key, _)) => Some(Cause::NoRoom(key.clone())),

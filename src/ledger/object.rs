@@ -245,6 +245,16 @@ impl PoolStatus {
         })
     }
 
+    /// Units held by somebody: what was taken for a rate is not.
+    pub fn held(&self) -> Units {
+        let held = self
+            .entries()
+            .filter(|lease| !matches!(lease.amount, Amount::Rate(_)));
+        held.fold(0, |sum: Units, lease| {
+            sum.saturating_add(lease.amount.units())
+        })
+    }
+
     /// Leases and adopted holders.
     pub fn entries(&self) -> impl Iterator<Item = &Lease> {
         self.leases.iter().chain(&self.adopted)

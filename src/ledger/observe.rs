@@ -42,6 +42,7 @@ impl Ledger {
         }
         self.index_entries(&key, &object);
         let family_set_aside = self.family_set_aside(&object);
+        let now = self.now.tick;
         let Some(pool) = self.pools.get_mut(&key) else {
             return;
         };
@@ -76,6 +77,7 @@ impl Ledger {
         // Whoever was found running while the last write of the fence was under way is not in it.
         let fence_ended =
             is_fenced && pool.fence != Fence::Done && !mutant::is(Mutant::FenceEndReviewsNobody);
+        pool.gauge = pool.gauge_of(&object, now);
         pool.seen = Some(object);
         pool.absent = false;
         self.note_epoch(&key);
@@ -159,7 +161,7 @@ impl Ledger {
         }
         let old = std::mem::replace(&mut pool.entries, entries);
         pool.removes
-            .retain(|uid, entry| pool.entries.get(uid) == Some(entry));
+            .retain(|uid, leaving| pool.entries.get(uid) == Some(&leaving.entry));
         let mut changed: Vec<Uid> = placed.keys().cloned().collect();
         changed.extend(
             old.iter()

@@ -207,10 +207,10 @@ impl Ledger {
             for (uid, add) in flight.adds {
                 pool.adds.entry(uid).or_insert(add);
             }
-            for (uid, entry) in flight.removes {
+            for (uid, leaving) in flight.removes {
                 // Another controller may have replaced the entry by one that is not void.
-                if pool.entries.get(&uid) == Some(&entry) {
-                    pool.removes.insert(uid, entry);
+                if pool.entries.get(&uid) == Some(&leaving.entry) {
+                    pool.removes.insert(uid, leaving);
                 }
             }
         }

@@ -14,14 +14,25 @@ use super::mutant::{self, Mutant};
 use super::object::{Mode, Order};
 use super::pool::{Fence, Pool};
 use super::queue::{Rank, Shape, ShapeId};
+use super::time::Tick;
+use super::timers::Timer;
 
 /// Room left in each pool during one pass, reservations taken off.
 type Room = BTreeMap<PoolKey, Units>;
+
+/// When to look again because slots come back with time.
+#[derive(Default)]
+struct Wakes {
+    at: BTreeMap<PoolKey, Tick>,
+    /// Pools of which a blocked request keeps something.
+    reserved: BTreeSet<PoolKey>,
+}
 
 impl Ledger {
     /// Grants whatever can go, among everybody a change in these pools can concern.
     pub(super) fn pass(&mut self, pools: &BTreeSet<PoolKey>) {
         let mut room = Room::new();
+        let mut wakes = Wakes::default();
         let mut heads: BTreeSet<(Rank, ShapeId)> = BTreeSet::new();
         for id in self.queues.connected(pools) {
             let head = self.queues.line(id).and_then(|line| line.queue.first());
@@ -46,10 +57,48 @@ impl Ledger {
                 }
                 Some(lacking) => {
                     self.note_tried(&rank.uid);
+                    let left = self.wake(&shape, &lacking, &room, &mut wakes);
                     self.reserve(&shape, &rank, &lacking, &mut room);
+                    let kept = left
+                        .into_iter()
+                        .filter(|(key, left)| self.room(&room, key) < *left);
+                    wakes.reserved.extend(kept.map(|(key, _)| key));
                 }
             }
         }
+        for (key, at) in wakes.at {
+            self.timers.set(at, Timer::Level(key));
+        }
+    }
+
+    /// Notes when time alone will have brought back what a blocked request lacks; the pools of which that can be said,
+    /// with the room left. Whoever stands behind a reservation is looked at when the one before it can go.
+    fn wake(
+        &self,
+        shape: &Shape,
+        lacking: &[PoolKey],
+        room: &Room,
+        wakes: &mut Wakes,
+    ) -> Vec<(PoolKey, Units)> {
+        let mut lefts = Vec::new();
+        for key in lacking.iter().filter(|key| !wakes.reserved.contains(*key)) {
+            let (Some(pool), Some(amount)) = (self.pools.get(key), shape.demand.get(key)) else {
+                continue;
+            };
+            if pool.decay().is_none() {
+                continue;
+            }
+            let free = pool.free(self.now.tick);
+            let left = self.room(room, key);
+            lefts.push((key.clone(), left));
+            let gone = free.saturating_sub(left);
+            let at = pool.free_at(amount.units().saturating_add(gone));
+            if let Some(at) = at.filter(|at| *at > self.now.tick) {
+                let soonest = wakes.at.entry(key.clone()).or_insert(at);
+                *soonest = at.min(*soonest);
+            }
+        }
+        lefts
     }
 
     /// The parts of a shape that take room: not what is absent or disabled.
@@ -70,7 +119,10 @@ impl Ledger {
     fn room(&self, room: &Room, key: &PoolKey) -> Units {
         match room.get(key) {
             Some(units) => *units,
-            None => self.pools.get(key).map_or(0, Pool::free),
+            None => self
+                .pools
+                .get(key)
+                .map_or(0, |pool| pool.free(self.now.tick)),
         }
     }
 
@@ -173,6 +225,9 @@ impl Ledger {
             Mode::Disabled => return None,
             Mode::Paused if !has_lease => return Some(Cause::Paused(key.clone())),
             Mode::Paused | Mode::Active => {}
+        }
+        if matches!(amount, Amount::Rate(_)) && spec.decay.is_none() {
+            return Some(Cause::NoDecay(key.clone()));
         }
         if amount.units() > spec.capacity && !mutant::is(Mutant::TooLargeReserves) {
             return Some(Cause::ExceedsLimit(key.clone()));

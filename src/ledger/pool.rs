@@ -11,6 +11,7 @@ use super::bounds::{BATCH_CHANGES_MAX, LEASES_MAX, STATUS_SCHEMA};
 use super::ids::{Amount, Attempt, Batch, Name, Token, Uid, Units, Version};
 use super::mutant::{self, Mutant};
 use super::object::{Mode, PoolObject, PoolSpec, PoolStatus};
+use super::rate::Gauge;
 use super::time::{Span, Tick};
 
 /// A pool and its state.
@@ -23,13 +24,19 @@ pub(super) struct Pool {
     /// Grants and adoptions to be written.
     pub(super) adds: BTreeMap<Uid, Add>,
     /// Releases to be written, each of the very entry it was decided for.
-    pub(super) removes: BTreeMap<Uid, Entry>,
+    pub(super) removes: BTreeMap<Uid, Leaving>,
     /// The write under way.
     pub(super) flight: Option<Flight>,
     /// Units of entries, adds and flight, less what is being removed.
     pub(super) planned: Units,
     /// Holders likewise.
     pub(super) planned_count: usize,
+    /// Units of what is being removed and then has to come back with time.
+    pub(super) draining: Units,
+    /// Where the level stood at some moment by our own clock.
+    pub(super) gauge: Gauge,
+    /// The last status that was computed here, and when: its level is of that moment.
+    pub(super) composed: Option<(Batch, Tick)>,
     /// A request waits for `open` to be written.
     pub(super) open_wanted: bool,
     /// Requests that rely on this key being absent or Disabled and take no lease, so that no
@@ -93,6 +100,14 @@ pub(super) struct Entry {
     pub(super) linger: Option<Span>,
 }
 
+/// An entry on its way out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Leaving {
+    pub(super) entry: Entry,
+    /// It was used: on a limit with decay its slots come back with time only.
+    pub(super) drains: bool,
+}
+
 /// A lease to be written.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Add {
@@ -111,7 +126,7 @@ pub(super) struct Flight {
     pub(super) base: Version,
     pub(super) status: PoolStatus,
     pub(super) adds: BTreeMap<Uid, Add>,
-    pub(super) removes: BTreeMap<Uid, Entry>,
+    pub(super) removes: BTreeMap<Uid, Leaving>,
     pub(super) purpose: Purpose,
     pub(super) tested: bool,
     pub(super) resends: u32,
@@ -165,6 +180,9 @@ impl Default for Pool {
             flight: None,
             planned: 0,
             planned_count: 0,
+            draining: 0,
+            gauge: Gauge::EMPTY,
+            composed: None,
             open_wanted: false,
             witness_wanted: BTreeSet::new(),
             witness_asked: BTreeSet::new(),
@@ -253,8 +271,8 @@ impl Pool {
             && self.seen.as_ref().is_some_and(|seen| !seen.deleting)
     }
 
-    /// Units nobody has, or is about to have.
-    pub(super) fn free(&self) -> Units {
+    /// Units nobody has, or is about to have, and that have come back.
+    pub(super) fn free(&self, now: Tick) -> Units {
         if mutant::is(Mutant::AdoptedTakeNoRoom) {
             let leases = self.status().into_iter().flat_map(|status| &status.leases);
             let held = leases.fold(0, |sum: Units, it| sum.saturating_add(it.amount.units()));
@@ -262,8 +280,9 @@ impl Pool {
                 .spec()
                 .map_or(0, |spec| spec.capacity.saturating_sub(held));
         }
+        let taken = self.planned.saturating_add(self.used_up(now));
         self.spec()
-            .map_or(0, |spec| spec.capacity.saturating_sub(self.planned))
+            .map_or(0, |spec| spec.capacity.saturating_sub(taken))
     }
 
     /// One more lease fits in the status.
@@ -306,6 +325,13 @@ impl Pool {
         {
             amounts.entry(uid).or_insert(add.amount);
         }
+        let flown = flying.into_iter().flat_map(|flight| &flight.removes);
+        let draining = self.removes.iter().chain(flown).filter(|(uid, leaving)| {
+            leaving.drains && self.entries.get(*uid) == Some(&leaving.entry)
+        });
+        self.draining = draining.fold(0, |sum: Units, (_, leaving)| {
+            sum.saturating_add(leaving.entry.amount.units())
+        });
         self.planned_count = amounts.len();
         self.planned = amounts
             .values()
@@ -324,24 +350,30 @@ impl Pool {
         }
     }
 
-    /// Queues a release of a durable entry; whether that is news.
-    pub(super) fn remove(&mut self, uid: &Uid) -> bool {
+    /// Queues a release of a durable entry, which was used or not; whether that is news.
+    pub(super) fn remove(&mut self, uid: &Uid, drains: bool) -> bool {
         let Some(entry) = self.entries.get(uid) else {
             return false;
         };
         let entry = *entry;
+        let leaving = Leaving { entry, drains };
         let flying = self
             .flight
             .as_ref()
             .is_some_and(|flight| flight.removes.contains_key(uid));
-        if flying || self.removes.insert(uid.clone(), entry).is_some() {
+        if flying || self.removes.contains_key(uid) {
             return false;
         }
+        self.removes.insert(uid.clone(), leaving);
         if self.adds.contains_key(uid) || self.may_write(uid) {
             self.recount();
         } else {
-            self.planned = self.planned.saturating_sub(entry.amount.units());
+            let units = entry.amount.units();
+            self.planned = self.planned.saturating_sub(units);
             self.planned_count = self.planned_count.saturating_sub(1);
+            if drains {
+                self.draining = self.draining.saturating_add(units);
+            }
         }
         true
     }

@@ -10,7 +10,7 @@ use super::book::Ledger;
 use super::bounds::{NODE_CHECK_EVERY, RECHECK_EVERY};
 use super::effect::{About, Effect, RequestAction};
 use super::end::End;
-use super::ids::{PoolKey, Uid};
+use super::ids::{Amount, HolderKind, PoolKey, Uid};
 use super::mutant::{self, Mutant};
 use super::object::{Mode, ReleasePolicy};
 use super::pool::Fence;
@@ -36,6 +36,7 @@ impl Ledger {
             request.presumed_since.get_or_insert(now);
         }
         let held: Vec<PoolKey> = request.held.iter().cloned().collect();
+        self.settle_takes(uid);
         let mut left = false;
         for key in held {
             match self.ground(uid, &key, end) {
@@ -45,6 +46,9 @@ impl Ledger {
         }
         if left {
             self.come_back_for(uid);
+        }
+        if mutant::is(Mutant::DeletedBeforeFreed) {
+            self.finish_claim(uid);
         }
         self.finish_ended(uid);
     }
@@ -58,6 +62,8 @@ impl Ledger {
         match end {
             End::Live => None,
             End::Confirmed => Some(Ground::Confirmed),
+            // It is no holder whose end would have to be proven.
+            End::Presumed if self.is_take(uid, key) => Some(Ground::Confirmed),
             End::Presumed if request.node_out => Some(Ground::Confirmed),
             End::Presumed => self.has_settled(request, key).then_some(Ground::Presumed),
         }
@@ -88,11 +94,12 @@ impl Ledger {
     }
 
     fn release(&mut self, uid: &Uid, key: &PoolKey, ground: Ground) {
+        let drains = self.drains(uid, key);
         let Some(pool) = self.pools.get_mut(key) else {
             return;
         };
         pool.withdraw(uid);
-        if !pool.remove(uid) {
+        if !pool.remove(uid, drains) {
             return;
         }
         self.touch(key);
@@ -203,6 +210,10 @@ impl Ledger {
             self.finish_claim(uid);
             return;
         }
+        if let Some(at) = self.believed_until(request) {
+            self.timers.set(at, Timer::Request(uid.clone()));
+            return;
+        }
         if request.gone.is_none() {
             // Whatever it had was released, on proof or on somebody's word: nothing waits for more.
             let end = super::end::judge(&request.view, None);
@@ -226,7 +237,10 @@ impl Ledger {
     /// deleted and may come back. Whoever wants the pod itself gone does not wait for the latter.
     fn may_ask_for_proof(&self, request: &Request) -> bool {
         let granted = request.view.granted.iter();
-        granted.flat_map(|it| it.leases.iter()).any(|lease| {
+        let held = granted
+            .flat_map(|it| it.leases.iter())
+            .filter(|it| !matches!(it.amount, Amount::Rate(_)));
+        held.into_iter().any(|lease| {
             match self
                 .pools
                 .get(&lease.pool)
@@ -292,8 +306,15 @@ impl Ledger {
             return;
         };
         let Some(since) = stranger.gone_since else {
-            self.release_forced(uid);
+            // The holder of a claim is told before its slots are freed: a read says whether there is a claim to say so on.
+            if stranger.kind != HolderKind::Claim {
+                self.release_forced(uid);
+            }
             self.want_read(uid);
+            return;
+        };
+        self.settle_takes(uid);
+        let Some(stranger) = self.strangers.get(uid) else {
             return;
         };
         for key in stranger.pools.clone() {

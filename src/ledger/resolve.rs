@@ -72,6 +72,11 @@ impl Ledger {
                 Some(amount) => {
                     demand.insert(pool, amount);
                 }
+                None if is_rate(demand.get(&pool).copied()) != is_rate(Some(mention.amount)) => {
+                    trouble.get_or_insert(Cause::BadAnnotation(
+                        format!("{pool} is named both for slots and for a rate").into(),
+                    ));
+                }
                 None => {
                     trouble.get_or_insert(Cause::ExceedsLimit(pool));
                 }
@@ -250,6 +255,10 @@ impl Ledger {
             self.pools.remove(key);
         }
     }
+}
+
+fn is_rate(amount: Option<Amount>) -> bool {
+    matches!(amount, Some(Amount::Rate(_)))
 }
 
 fn worker_of(family: &PoolKey, label: &Name, value: Option<&Name>) -> Result<Name, Cause> {

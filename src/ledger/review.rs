@@ -61,10 +61,14 @@ impl Ledger {
             self.note_grant(uid);
         }
         self.note_late_edit(uid);
+        self.settle_takes(uid);
         let is_claim = self
             .requests
             .get(uid)
             .is_some_and(|it| it.view.claim.is_some());
+        if mutant::is(Mutant::OperatorFreesUntold) {
+            self.release_forced(uid);
+        }
         if end == End::Live && is_claim {
             // Whatever an operator says, its holder is told first.
             self.tend_granted(uid);

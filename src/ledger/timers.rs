@@ -16,6 +16,8 @@ pub(super) enum Timer {
     Request(Uid),
     /// A pool: retry, number of waiters, idleness.
     Pool(PoolKey),
+    /// A pool: as much of its level has come back as somebody waits for.
+    Level(PoolKey),
     /// A waiting request that people should hear of.
     Notice(Uid),
     /// Summaries of events held back.
@@ -37,7 +39,7 @@ impl Timer {
     fn request(&self) -> Option<&Uid> {
         match self {
             Self::Request(uid) | Self::Notice(uid) => Some(uid),
-            Self::Pool(_) | Self::Summary | Self::Listing => None,
+            Self::Pool(_) | Self::Level(_) | Self::Summary | Self::Listing => None,
         }
     }
 }

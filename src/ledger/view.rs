@@ -61,6 +61,8 @@ pub struct RequestText {
     pub slots: Option<Name>,
     /// Locks it asks for.
     pub locks: Option<Name>,
+    /// Limits it takes from for a rate.
+    pub rates: Option<Name>,
     /// What to do about a limit that does not exist.
     pub if_missing: Option<Name>,
     /// Its attempt.

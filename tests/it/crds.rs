@@ -1,9 +1,10 @@
 //! The CRDs on a real API server: every rule refuses what it must and accepts what it must, on the newest
 //! version and on the oldest supported one; `kubectl get` and `kubectl scale` show and do what is promised.
 //!
-//! The cases are a table, `tests/cases/crd_rules.yaml`: each is a short history of one object, of which the
-//! last step is judged. `every_rule_has_both_cases` keeps the table complete.
+//! The cases are two tables, `tests/cases/crd_rules.yaml` and `claim_rules.yaml`: each case is a short history of one
+//! object, of which the last step is judged. `every_rule_has_both_cases` keeps the tables complete.
 
+mod claim;
 mod table;
 
 use std::path::Path;
@@ -15,10 +16,10 @@ use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use sluice::api::rules::{self, SchemaRule};
-use sluice::api::{ConcurrencyLimit, ConcurrencyLimitSpec, Lock, LockSpec, PerWorker};
+use sluice::api::{ConcurrencyLimit, ConcurrencyLimitSpec, Lock, LockSpec, PerWorker, SlotClaim};
 use sluice_testenv::{ControlPlane, Options};
 
-use self::table::{Case, Kind, Verdict, cases, status};
+use self::table::{Case, Kind, Verdict, cases, merge, status};
 
 /// Oldest version that is supported.
 const OLDEST: &str = "1.34";
@@ -40,7 +41,7 @@ async fn every_rule_on_the_oldest_version() {
 #[test]
 fn every_rule_has_both_cases() {
     let cases = cases();
-    for kind in [Kind::Limit, Kind::Lock] {
+    for kind in Kind::ALL {
         for rule in rules_of(kind) {
             for verdict in [Verdict::Accepted, Verdict::Refused] {
                 let shows = |case: &Case| {
@@ -245,10 +246,10 @@ async fn play(
     name: &str,
 ) -> (kube::Result<DynamicObject>, Option<DynamicObject>) {
     let pp = PostParams::default();
-    let default_spec = if kind == Kind::Limit {
-        json!({"slots": 4})
-    } else {
-        json!({})
+    let default_spec = match kind {
+        Kind::Limit => json!({"slots": 4}),
+        Kind::Lock => json!({}),
+        Kind::Claim => json!({"slots": [{"limit": "gpu"}]}),
     };
     let mut outcome = create(api, kind, name, case.spec.as_ref().unwrap_or(&default_spec)).await;
     let mut before = None;
@@ -257,8 +258,14 @@ async fn play(
             outcome.unwrap_or_else(|error| panic!("{kind:?}: {}: too early: {error}", case.story));
         before = Some(object.clone());
         outcome = if let Some(spec) = step.get("spec") {
-            object.data["spec"] = spec.clone();
+            match kind {
+                Kind::Claim => merge(&mut object.data["spec"], spec),
+                Kind::Limit | Kind::Lock => object.data["spec"] = spec.clone(),
+            }
             api.replace(name, &pp, &object).await
+        } else if kind == Kind::Claim {
+            merge(&mut object.data["status"], &step["status"]);
+            api.replace_status(name, &pp, &object).await
         } else {
             object.data["status"] = step
                 .get("status")
@@ -295,6 +302,7 @@ fn resource(kind: Kind) -> ApiResource {
     match kind {
         Kind::Limit => ApiResource::erase::<ConcurrencyLimit>(&()),
         Kind::Lock => ApiResource::erase::<Lock>(&()),
+        Kind::Claim => ApiResource::erase::<SlotClaim>(&()),
     }
 }
 
@@ -315,7 +323,7 @@ async fn create(
 /// Installs the checked-in CRDs, and waits until the server serves them.
 async fn install_crds(client: &Client) {
     let crds = Api::<CustomResourceDefinition>::all(client.clone());
-    for kind in [Kind::Limit, Kind::Lock] {
+    for kind in Kind::ALL {
         let resource = resource(kind);
         let file = format!("{}.yaml", resource.plural);
         let text = std::fs::read_to_string(

@@ -1,5 +1,5 @@
-//! The documents say what is: every test that `docs/failures.md` names as a proof exists, and every
-//! document that a document links to is there.
+//! The documents say what is: every test that `docs/failures.md` or `docs/prefect.md` names as a proof exists, and
+//! every document that a document links to is there.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,53 @@ fn every_proof_that_is_named_exists() {
     assert!(
         missing.is_empty(),
         "docs/failures.md names tests that do not exist: {missing:#?}"
+    );
+}
+
+/// The tests that a document names by file, as in `src/ledger/end.rs::the_truth_table`.
+fn tests_by_file(text: &str) -> Vec<(&str, &str)> {
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|word| word.split_once(".rs::"))
+        .collect()
+}
+
+/// Those of them that are in no such file.
+fn unknown_tests(text: &str, root: &Path) -> Vec<String> {
+    let is_there = |file: &str, test: &str| {
+        let text = std::fs::read_to_string(root.join(format!("{file}.rs"))).unwrap_or_default();
+        text.contains(&format!("fn {test}("))
+    };
+    tests_by_file(text)
+        .into_iter()
+        .filter(|(file, test)| !is_there(file, test))
+        .map(|(file, test)| format!("{file}.rs::{test}"))
+        .collect()
+}
+
+#[test]
+fn every_test_that_stands_for_one_of_prefects_exists() {
+    let text = std::fs::read_to_string(root().join("docs/prefect.md")).unwrap();
+    let named = tests_by_file(&text).len();
+    assert!(named > 150, "only {named} tests are named");
+    let unknown = unknown_tests(&text, root());
+    assert!(
+        unknown.is_empty(),
+        "docs/prefect.md names tests that do not exist: {unknown:#?}"
+    );
+}
+
+#[test]
+fn a_made_up_test_is_noticed() {
+    let text = "| a | `src/ledger/end.rs::the_truth_table`, `src/ledger/end.rs::the_truth` and \
+                `src/ledger/ends.rs::the_truth_table` | `test_of_prefect` |";
+    assert_eq!(
+        unknown_tests(text, root()),
+        [
+            "src/ledger/end.rs::the_truth",
+            "src/ledger/ends.rs::the_truth_table"
+        ]
     );
 }
 

@@ -95,7 +95,10 @@ fn the_client_feature_compiles_no_controller_and_no_command_line() {
     for absent in [
         "kube-runtime",
         "clap",
+        "crossterm",
+        "json-patch",
         "prometheus-client",
+        "ratatui",
         "tracing-subscriber",
     ] {
         let found = tree

@@ -38,6 +38,30 @@ Only libraries of Kubernetes 1.34 and older are used.
     variables.slots.filter(e, !(
       e.matches('^{{ include "sluice.grammar.key" . }}(=([1-9][0-9]{0,5}|1000000))?$')
       && e.substring(e.lastIndexOf('/') + 1).split('=')[0].replace(':', '--').size() <= 253))
+- name: rates
+  expression: >-
+    'sluice.dev/rate-limits' in variables.judged
+    ? variables.annotations['sluice.dev/rate-limits'].split(',').map(e, e.trim()) : []
+- name: badRates
+  expression: >-
+    variables.rates.filter(e, !(
+      e.matches('^{{ include "sluice.grammar.key" . }}(=([1-9][0-9]{0,5}|1000000))?$')
+      && e.substring(e.lastIndexOf('/') + 1).split('=')[0].replace(':', '--').size() <= 253))
+# One limit is named in one of the two; either may be the one that changed.
+- name: slotNames
+  expression: >-
+    'sluice.dev/slots' in variables.annotations && size(variables.annotations['sluice.dev/slots']) <= 4096
+    ? variables.annotations['sluice.dev/slots'].split(',').map(e, e.trim().split('=')[0]) : []
+- name: rateEntries
+  expression: >-
+    'sluice.dev/rate-limits' in variables.annotations
+    && size(variables.annotations['sluice.dev/rate-limits']) <= 4096
+    ? variables.annotations['sluice.dev/rate-limits'].split(',').map(e, e.trim()) : []
+- name: bothWays
+  expression: >-
+    variables.fresh.exists(k, k in ['sluice.dev/slots', 'sluice.dev/rate-limits'])
+    && variables.slotNames.size() <= 64 && variables.rateEntries.size() <= 64
+    ? variables.rateEntries.filter(e, e != '' && e.split('=')[0] in variables.slotNames) : []
 # A mode is the last segment of an entry and never the last one of a key.
 - name: badLocks
   expression: >-
@@ -49,6 +73,11 @@ Only libraries of Kubernetes 1.34 and older are used.
          - (e.endsWith(':shared') ? 8 : e.endsWith(':exclusive') ? 11 : 0) <= 253))
 {{- end -}}
 
+{{/* One segment of a key: the name of a worker, and the whole of a worker's part of a key. */}}
+{{- define "sluice.grammar.segment" -}}
+[a-z0-9]+([-.][a-z0-9]+)*
+{{- end -}}
+
 {{/* An expression for the first of the given bad entries, quoted and cut. Argument: name of the variable. */}}
 {{- define "sluice.grammar.quoted" -}}
 strings.quote({{ . }}.size() > 64 ? {{ . }}.substring(0, 64) + '...' : {{ . }})
@@ -57,10 +86,12 @@ strings.quote({{ . }}.size() > 64 ? {{ . }}.substring(0, 64) + '...' : {{ . }})
 {{- define "sluice.grammar.validations" -}}
 - expression: variables.tooLong.size() == 0
   messageExpression: "'annotation ' + variables.tooLong[0] + ': has more than 4096 bytes; at most 4096 are read'"
-- expression: variables.slots.size() <= 64 && variables.locks.size() <= 64
+- expression: variables.slots.size() <= 64 && variables.locks.size() <= 64 && variables.rates.size() <= 64
   messageExpression: >-
-    'annotation sluice.dev/' + (variables.slots.size() > 64 ? 'slots' : 'locks') + ': has '
-    + string(variables.slots.size() > 64 ? variables.slots.size() : variables.locks.size())
+    'annotation sluice.dev/'
+    + (variables.slots.size() > 64 ? 'slots' : variables.locks.size() > 64 ? 'locks' : 'rate-limits') + ': has '
+    + string(variables.slots.size() > 64 ? variables.slots.size()
+      : variables.locks.size() > 64 ? variables.locks.size() : variables.rates.size())
     + ' entries; at most 64 are allowed'
 - expression: variables.badSlots.size() == 0
   messageExpression: >-
@@ -68,6 +99,16 @@ strings.quote({{ . }}.size() > 64 ? {{ . }}.substring(0, 64) + '...' : {{ . }})
     + ' is not of the form [namespace/]limit[=slots], as in gpu, db=2 or licences/matlab: a-z and 0-9 with single'
     + ' "-" or "." between them, ":" between segments, 1 to 1000000 slots, no entry empty, the name'
     + ' at most 253 characters'
+- expression: variables.badRates.size() == 0
+  messageExpression: >-
+    'annotation sluice.dev/rate-limits: entry ' + {{ include "sluice.grammar.quoted" "variables.badRates[0]" }}
+    + ' is not of the form [namespace/]limit[=slots], as in api=3 or billing/api: a-z and 0-9 with single'
+    + ' "-" or "." between them, ":" between segments, 1 to 1000000 slots, no entry empty, the name'
+    + ' at most 253 characters'
+- expression: variables.bothWays.size() == 0
+  messageExpression: >-
+    'annotation sluice.dev/rate-limits: entry ' + {{ include "sluice.grammar.quoted" "variables.bothWays[0]" }}
+    + ': the limit is named in sluice.dev/slots too; a pod either holds slots of it or takes them for a rate'
 - expression: variables.badLocks.size() == 0
   messageExpression: >-
     'annotation sluice.dev/locks: entry ' + {{ include "sluice.grammar.quoted" "variables.badLocks[0]" }}

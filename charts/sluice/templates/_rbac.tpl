@@ -11,6 +11,13 @@
   resources: [concurrencylimits/status, locks/status]
   # A patch in place of the update where somebody keeps touching the object.
   verbs: [update, patch]
+- apiGroups: [sluice.dev]
+  resources: [slotclaims]
+  # Claims that have ended are deleted in their time; the policy "claim-cage" lets it delete no other.
+  verbs: [get, list, watch, delete]
+- apiGroups: [sluice.dev]
+  resources: [slotclaims/status]
+  verbs: [patch]
 - apiGroups: [""]
   resources: [pods]
   # The policy "cage" leaves of this patch only our gate, annotations, label and finalizer.

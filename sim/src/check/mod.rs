@@ -3,6 +3,7 @@
 //! Written against docs/design.md 5.2, not against the code; they share nothing with `src/ledger`, with its tests' checker or
 //! with `sluice_testenv::history`. Each rule names the invariant it stands for.
 
+mod claims;
 mod evidence;
 mod pools;
 mod reveals;
@@ -13,9 +14,11 @@ use std::sync::Arc;
 use sluice::api::names;
 use sluice::ledger::{PoolKey, PoolObject, Uid};
 
-use crate::server::{Change, Entry, Rules, Seen, Server, Setup, Writer};
+use self::claims::{Life, Room};
+use crate::server::{Change, Entry, Rules, Seen, SeenClaim, Server, Setup, Writer};
 use crate::world::Counts;
 use crate::world::nodes::Nodes;
+use crate::world::processes::Processes;
 
 /// Something that must never be.
 #[derive(Clone, Debug)]
@@ -26,6 +29,15 @@ pub struct Violation {
     pub what: String,
     /// Names whose story explains it.
     pub about: Vec<String>,
+}
+
+/// What is so, whatever the server's objects say.
+#[derive(Clone, Copy)]
+struct Truth<'a> {
+    /// Which containers run.
+    nodes: &'a Nodes,
+    /// Which processes believe to hold.
+    processes: &'a Processes,
 }
 
 /// Judges a log from its beginning.
@@ -57,6 +69,14 @@ pub struct Checker {
     deleted: BTreeSet<PoolKey>,
     /// Who wrote the lease of a request last.
     lease_writers: BTreeMap<Uid, Writer>,
+    claim_refusals_read: usize,
+    claims: BTreeMap<Uid, Arc<SeenClaim>>,
+    /// Claims that are gone, as they were last.
+    gone_claims: BTreeMap<Uid, Arc<SeenClaim>>,
+    /// When things happened to claims.
+    lives: BTreeMap<Uid, Life>,
+    /// How much room each limit and lock had, and since when.
+    rooms: BTreeMap<PoolKey, Vec<(u64, Option<Room>)>>,
 }
 
 impl Checker {
@@ -78,6 +98,11 @@ impl Checker {
             released: BTreeSet::new(),
             deleted: BTreeSet::new(),
             lease_writers: BTreeMap::new(),
+            claim_refusals_read: 0,
+            claims: BTreeMap::new(),
+            gone_claims: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            rooms: BTreeMap::new(),
         }
     }
 
@@ -96,8 +121,24 @@ impl Checker {
         &mut self,
         server: &Server,
         nodes: &Nodes,
+        processes: &Processes,
         counts: &mut Counts,
     ) -> Result<(), Violation> {
+        while let Some(refusal) = server.claim_refusals.get(self.claim_refusals_read) {
+            self.claim_refusals_read = self.claim_refusals_read.saturating_add(1);
+            *counts
+                .entry("rule: refused a write of a claim")
+                .or_default() += 1;
+            let controller = matches!(refusal.by, Writer::Controller(_));
+            if controller && refusal.rule.is_about_bugs() {
+                let what = format!("{:?} wrote {}", refusal.by, refusal.what);
+                return Err(Violation {
+                    rule: "refused by a rule",
+                    what,
+                    about: Vec::new(),
+                });
+            }
+        }
         while let Some(refusal) = server.refusals.get(self.refusals_read) {
             self.refusals_read = self.refusals_read.saturating_add(1);
             *counts.entry("rule: refused a write").or_default() += 1;
@@ -115,7 +156,7 @@ impl Checker {
         }
         while let Some(entry) = server.log.get(self.read) {
             self.read = self.read.saturating_add(1);
-            self.entry(server, nodes, entry, counts)?;
+            self.entry(server, nodes, processes, entry, counts)?;
         }
         Ok(())
     }
@@ -124,16 +165,28 @@ impl Checker {
         &mut self,
         server: &Server,
         nodes: &Nodes,
+        processes: &Processes,
         entry: &Entry,
         counts: &mut Counts,
     ) -> Result<(), Violation> {
         match &entry.change {
             Change::Pool { key, before, now } => {
-                self.pool(key, before.as_deref(), now.as_ref(), entry, nodes, counts)
+                let truth = Truth { nodes, processes };
+                self.note_room(key, now.as_deref(), entry.at);
+                self.pool(key, before.as_deref(), now.as_ref(), entry, truth, counts)
             }
             Change::Pod { before, now } => {
-                self.pod(before.as_deref(), now.as_ref(), entry, nodes, counts)
+                let truth = Truth { nodes, processes };
+                self.pod(before.as_deref(), now.as_ref(), entry, truth, counts)
             }
+            Change::Claim { before, now } => self.claim(
+                before.as_deref(),
+                now.as_ref(),
+                entry,
+                server,
+                Truth { nodes, processes },
+                counts,
+            ),
             Change::Namespace(_) | Change::Lease(_) => Ok(()),
             Change::Restored => {
                 self.restored(server);
@@ -155,6 +208,17 @@ impl Checker {
             .map(|seen| (seen.pod.uid.clone(), Arc::clone(seen)))
             .collect();
         self.excused.extend(self.pods.keys().cloned());
+        self.excused.extend(self.claims.keys().cloned());
+        self.claims = server
+            .claims()
+            .map(|seen| (seen.claim.uid.clone(), Arc::clone(seen)))
+            .collect();
+        self.excused.extend(self.claims.keys().cloned());
+        let pools = self.pools.clone();
+        let keys: BTreeSet<PoolKey> = self.rooms.keys().chain(pools.keys()).cloned().collect();
+        for key in keys {
+            self.note_room(&key, pools.get(&key).map(AsRef::as_ref), server.now);
+        }
     }
 }
 

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use sluice::ledger::{Lease, PoolKey, PoolObject, PoolStatus, Uid};
 
-use super::{Checker, Violation, is_revealed, record_of};
+use super::{Checker, Truth, Violation, is_revealed, record_of};
 use crate::server::rules::sum;
 use crate::server::{Entry, Writer};
 use crate::world::Counts;
-use crate::world::nodes::Nodes;
 
 impl Checker {
     pub(super) fn pool(
@@ -17,7 +16,7 @@ impl Checker {
         before: Option<&PoolObject>,
         now: Option<&Arc<PoolObject>>,
         entry: &Entry,
-        nodes: &Nodes,
+        truth: Truth<'_>,
         counts: &mut Counts,
     ) -> Result<(), Violation> {
         let Some(now) = now else {
@@ -37,7 +36,7 @@ impl Checker {
             self.room(key, now, &old, &new)?;
             self.tokens_grow(key, &old, &new)?;
             self.grants(key, now, &old, &new, entry.by, counts)?;
-            self.removals(now, (&old, &new), entry.at, nodes, counts)?;
+            self.removals(now, (&old, &new), entry.at, truth, counts)?;
             if let Some(seen) = self.uncounted(key, now) {
                 let name = seen.pod.name.to_string();
                 let what = format!(
@@ -48,6 +47,15 @@ impl Checker {
                     rule: "4: a running holder is not counted",
                     what,
                     about: vec![name, key.to_string()],
+                });
+            }
+            if let Some(seen) = self.uncounted_claim(key, now) {
+                let name = seen.claim.name.to_string();
+                let uid = seen.claim.uid.to_string();
+                return Err(Violation {
+                    rule: "4: a running holder is not counted",
+                    what: format!("{name} ({uid}) is granted, and {key} does not count it"),
+                    about: vec![name, uid, key.to_string()],
                 });
             }
             if new.fenced && !old.fenced {
@@ -180,6 +188,17 @@ impl Checker {
                 .pods
                 .get(&lease.uid)
                 .is_some_and(|seen| is_revealed(seen));
+            if Self::is_of_claim(lease) && !self.revealed.contains(&lease.uid) {
+                if lease.linger.is_none() {
+                    let what = format!("{key}: lease of {}", lease.name);
+                    return Err(Violation {
+                        rule: "claim: a lease that does not say how long it stays",
+                        what,
+                        about,
+                    });
+                }
+                *counts.entry("pool: gave a lease to a claim").or_default() += 1;
+            }
             if running || self.revealed.contains(&lease.uid) {
                 *counts.entry("pool: adopted a holder").or_default() += 1;
                 continue;
@@ -230,12 +249,16 @@ impl Checker {
         now: &PoolObject,
         (old, new): (&PoolStatus, &PoolStatus),
         at: u64,
-        nodes: &Nodes,
+        truth: Truth<'_>,
         counts: &mut Counts,
     ) -> Result<(), Violation> {
         let key = &now.key;
         for lease in old.entries() {
             if new.entries().any(|it| it.uid == lease.uid) {
+                continue;
+            }
+            if Self::is_of_claim(lease) {
+                self.claim_removal(key, lease, at, truth.processes, counts)?;
                 continue;
             }
             let about = vec![
@@ -252,7 +275,7 @@ impl Checker {
                     .or(seen.view.attempt)
                     .is_some_and(|attempt| attempt > lease.attempt)
             });
-            if !void && let Some(why) = self.must_stay(key, now, &lease.uid, at, nodes) {
+            if !void && let Some(why) = self.must_stay(key, now, &lease.uid, at, truth.nodes) {
                 let what = format!("{key} drops {} ({}), but {why}", lease.name, lease.uid);
                 return Err(Violation {
                     rule: "4: a lease goes without evidence",

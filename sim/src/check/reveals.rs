@@ -3,12 +3,24 @@
 use std::sync::Arc;
 
 use sluice::api::names;
-use sluice::ledger::{Ask, Granted, Mode, PoolKey, PoolStatus, ReleasePolicy, Token};
+use sluice::ledger::{
+    Ask, Granted, GrantedLease, Mode, Name, PoolKey, PoolStatus, ReleasePolicy, Token, Uid,
+};
 
-use super::{Checker, Violation, is_revealed, record_of};
+use super::{Checker, Truth, Violation, is_revealed, record_of};
 use crate::server::{Entry, Seen, Writer};
 use crate::world::Counts;
-use crate::world::nodes::Nodes;
+
+/// Who asks, and for what.
+pub(super) struct Asked<'a> {
+    pub(super) uid: &'a Uid,
+    pub(super) namespace: &'a Name,
+    pub(super) ask: &'a Ask,
+    /// Value of its worker label.
+    pub(super) worker: Option<&'a str>,
+    /// A fence may not have seen it.
+    pub(super) hidden: bool,
+}
 
 impl Checker {
     pub(super) fn pod(
@@ -16,7 +28,7 @@ impl Checker {
         before: Option<&Seen>,
         now: Option<&Arc<Seen>>,
         entry: &Entry,
-        nodes: &Nodes,
+        truth: Truth<'_>,
         counts: &mut Counts,
     ) -> Result<(), Violation> {
         let Some(now) = now else {
@@ -82,7 +94,7 @@ impl Checker {
             return if over {
                 Ok(())
             } else {
-                self.reveal(before, now, nodes)
+                self.reveal(before, now, truth, entry.at)
             };
         }
         Ok(())
@@ -108,7 +120,13 @@ impl Checker {
         Ok(())
     }
 
-    fn reveal(&self, before: &Seen, now: &Seen, nodes: &Nodes) -> Result<(), Violation> {
+    fn reveal(
+        &self,
+        before: &Seen,
+        now: &Seen,
+        truth: Truth<'_>,
+        at: u64,
+    ) -> Result<(), Violation> {
         let name = now.pod.name.to_string();
         let uid = &now.pod.uid;
         if self.excused.contains(uid) {
@@ -130,36 +148,45 @@ impl Checker {
         if !now.pod.gates.is_empty() || before.pod.gates.len() > 1 {
             return wrong("3: our gate was not the last", name.clone());
         }
-        if let Some(missing) = self.missing(before, record) {
+        let asked = Asked {
+            uid: &before.pod.uid,
+            namespace: &before.pod.namespace,
+            ask: &before.view.ask,
+            worker: before.pod.labels.get(names::WORKER).map(String::as_str),
+            // Without guards a pod may lose our label for a while: a fence that lists meanwhile does not see it, and a
+            // reveal that was decided before slips through (docs/design.md, section 9, 28).
+            hidden: !self.setup.guards && self.unlabelled.contains(&before.pod.uid),
+        };
+        if let Some(missing) = self.missing(&asked, record) {
             return wrong(
                 "3: revealed without a lease",
                 format!("{name} without {missing}"),
             );
         }
         for lease in record.leases.iter() {
-            self.told_token(&name, now, lease)?;
-            self.physical(&lease.pool, now, nodes)?;
+            self.told_token(&name, &now.pod.uid, lease)?;
+            self.physical(lease, &name, truth, at)?;
         }
         Ok(())
     }
 
     /// What the request asks for and no durable status backs.
-    fn missing(&self, before: &Seen, record: &Granted) -> Option<PoolKey> {
-        let Ask::Wants(wants) = &before.view.ask else {
+    pub(super) fn missing(&self, asked: &Asked<'_>, record: &Granted) -> Option<PoolKey> {
+        let Ask::Wants(wants) = asked.ask else {
             return Some(PoolKey {
                 kind: sluice::ledger::PoolKind::Limit,
-                namespace: before.pod.namespace.clone(),
+                namespace: asked.namespace.clone(),
                 name: "nothing that can be understood".into(),
             });
         };
-        let worker = before.pod.labels.get(names::WORKER);
+        let worker = asked.worker;
         wants.mentions.iter().find_map(|mention| {
             let family = self
                 .pools
                 .get(&mention.pool)
                 .and_then(|pool| pool.spec.read()?.family.as_ref());
             let place = match (family, worker) {
-                (Some(_), Some(worker)) => mention.pool.child(&worker.as_str().into()),
+                (Some(_), Some(worker)) => mention.pool.child(&worker.into()),
                 _ => mention.pool.clone(),
             };
             if family.is_some() && worker.is_none() {
@@ -176,7 +203,7 @@ impl Checker {
             let counted = status.is_some_and(|status| {
                 status
                     .entries()
-                    .any(|it| it.uid == before.pod.uid && it.attempt == record.attempt)
+                    .any(|it| it.uid == *asked.uid && it.attempt == record.attempt)
             });
             let disabled = pool
                 .and_then(|pool| pool.spec.read())
@@ -185,18 +212,15 @@ impl Checker {
             // What came, went or was opened after the decision fences before it grants.
             let unfenced = status.is_some_and(|status| !status.fenced);
             let went = pool.is_none() && (wants.ignore_missing || self.deleted.contains(&place));
-            // Without guards a pod may lose our label for a while: a fence that lists meanwhile does not see it, and a
-            // reveal that was decided before slips through (docs/design.md, section 9, 28).
-            let hidden = !self.setup.guards && self.unlabelled.contains(&before.pod.uid);
-            (!(counted || open || unfenced || went || stale || hidden)).then_some(place)
+            (!(counted || open || unfenced || went || stale || asked.hidden)).then_some(place)
         })
     }
 
     /// The token a holder is told is that of its lease.
-    fn told_token(
+    pub(super) fn told_token(
         &self,
         name: &str,
-        now: &Seen,
+        uid: &Uid,
         lease: &sluice::ledger::GrantedLease,
     ) -> Result<(), Violation> {
         let pool = self
@@ -205,7 +229,7 @@ impl Checker {
             .filter(|pool| pool.uid == lease.pool_uid);
         let entry = pool
             .and_then(|pool| pool.status.read())
-            .and_then(|status| status.entries().find(|it| it.uid == now.pod.uid).cloned());
+            .and_then(|status| status.entries().find(|it| it.uid == *uid).cloned());
         match entry {
             Some(entry) if entry.token != lease.token && lease.token != Token(0) => {
                 let what = format!(
@@ -223,7 +247,14 @@ impl Checker {
     }
 
     /// What really runs under a key, if the present incarnation governs all of it, fits.
-    fn physical(&self, key: &PoolKey, newcomer: &Seen, nodes: &Nodes) -> Result<(), Violation> {
+    pub(super) fn physical(
+        &self,
+        newcomer: &GrantedLease,
+        name: &str,
+        truth: Truth<'_>,
+        at: u64,
+    ) -> Result<(), Violation> {
+        let key = &newcomer.pool;
         let Some(pool) = self.pools.get(key) else {
             return Ok(());
         };
@@ -236,11 +267,10 @@ impl Checker {
                 .leases
                 .iter()
                 .find(|it| it.pool == *key)
-                .map(|it| (it.pool_uid.clone(), it.amount.units()))
+                .map(|it| it.amount.units())
         };
-        let governed = lease_of(newcomer).is_some_and(|(uid, _)| uid == pool.uid)
-            && status.fenced
-            && spec.mode != Mode::Disabled;
+        let governed =
+            newcomer.pool_uid == pool.uid && status.fenced && spec.mode != Mode::Disabled;
         if !governed {
             return Ok(());
         }
@@ -249,7 +279,7 @@ impl Checker {
             .pods
             .values()
             .filter(|seen| {
-                let runs = proof && nodes.runs(&seen.pod.uid);
+                let runs = proof && truth.nodes.runs(&seen.pod.uid);
                 // The server binds nobody any more whose deletion was asked for.
                 let never = seen.pod.deleting && seen.pod.node.is_none();
                 is_revealed(seen) && !never && (runs || !seen.pod.phase.is_terminal())
@@ -260,15 +290,15 @@ impl Checker {
                 counted || !self.unlabelled.contains(&seen.pod.uid)
             })
             .filter(|seen| !self.released.contains(&(key.clone(), seen.pod.uid.clone())))
-            .filter_map(|seen| lease_of(seen).map(|it| it.1))
+            .filter_map(|seen| lease_of(seen))
             .sum();
+        let running = running.saturating_add(self.claimed(key, truth.processes, at));
         if running > spec.capacity && running > PoolStatus::units(status) {
-            let name = newcomer.pod.name.to_string();
             let what = format!("{key} runs {running} of {} with {name}", spec.capacity);
             return Err(Violation {
                 rule: "physical: more run than may",
                 what,
-                about: vec![name, key.to_string()],
+                about: vec![name.to_owned(), key.to_string()],
             });
         }
         Ok(())

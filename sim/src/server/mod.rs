@@ -4,6 +4,8 @@
 //! a part of its own, the CRDs' rules, admission, finalizers, garbage collection by owner). It knows nothing of ledgers,
 //! and it never judges: that is for `check`. The same contract tests run against it and against a real control plane.
 
+pub mod claim;
+mod claims;
 mod patch;
 pub mod pod;
 mod requests;
@@ -17,6 +19,7 @@ use sluice::api::names;
 use sluice::election::LeaseObject;
 use sluice::ledger::{Lease, Micros, Name, PoolKey, PoolObject, Uid};
 
+pub use self::claim::{Claim, ClaimRule, SeenClaim};
 pub use self::pod::{Container, Phase, Pod, Seen};
 pub use self::requests::{Call, Reply};
 pub use self::rules::{Rule, Rules};
@@ -28,6 +31,8 @@ pub enum Writer {
     Controller(usize),
     /// A person, or a controller of somebody else.
     Person,
+    /// A process that holds claims, by its number.
+    Holder(usize),
     /// A kubelet, the scheduler, the pod garbage collector.
     Node,
     /// The server itself.
@@ -52,6 +57,13 @@ pub enum Change {
         before: Option<Arc<Seen>>,
         /// As it is.
         now: Option<Arc<Seen>>,
+    },
+    /// Of a claim.
+    Claim {
+        /// As it was.
+        before: Option<Arc<SeenClaim>>,
+        /// As it is.
+        now: Option<Arc<SeenClaim>>,
     },
     /// Of a namespace's labels.
     Namespace(Name),
@@ -82,6 +94,7 @@ struct State {
     pools: BTreeMap<PoolKey, Arc<PoolObject>>,
     pods: BTreeMap<Uid, Arc<Seen>>,
     by_name: BTreeMap<(Name, Name), Uid>,
+    claims: BTreeMap<(Name, Name), Arc<SeenClaim>>,
     namespaces: BTreeMap<Name, Labels>,
     nodes: BTreeMap<Name, bool>,
     lease: Option<LeaseObject>,
@@ -101,6 +114,17 @@ pub struct Refusal {
     /// Whose.
     pub by: Writer,
     /// What it would have made of the leases and the adopted.
+    pub what: String,
+}
+
+/// A write of a claim that one of the CRD's rules refused.
+#[derive(Clone, Debug)]
+pub struct ClaimRefusal {
+    /// Whose.
+    pub by: Writer,
+    /// By which rule.
+    pub rule: ClaimRule,
+    /// What it would have made of the claim.
     pub what: String,
 }
 
@@ -126,6 +150,8 @@ pub struct Server {
     pub log: Vec<Entry>,
     /// Writes that rules refused.
     pub refusals: Vec<Refusal>,
+    /// Writes of claims that rules refused.
+    pub claim_refusals: Vec<ClaimRefusal>,
     /// How it is set up.
     pub setup: Setup,
     state: State,
@@ -140,6 +166,7 @@ impl Server {
             clock_ahead: 0,
             log: Vec::new(),
             refusals: Vec::new(),
+            claim_refusals: Vec::new(),
             setup,
             state: State::default(),
             uids: 0,
@@ -340,6 +367,39 @@ fn line(entry: &Entry) -> String {
                 .as_ref()
                 .map_or("?", |before| before.pod.name.as_str());
             format!("{at}: pod {name} is gone")
+        }
+        Change::Claim { now: Some(now), .. } => {
+            let Claim { spec, status, .. } = &now.claim;
+            let grants: Vec<String> = status
+                .grants
+                .iter()
+                .map(|grant| format!("{} t{}", grant.key, grant.token % 1_000_000_000_000))
+                .collect();
+            format!(
+                "{at}: claim {} {} v{} {:?} {} attempt {} session {} seq {} release {} lease {:?}/{:?} wait {:?} hold {:?} {:?} slots {:?} locks {:?} grants {grants:?}",
+                now.claim.name,
+                now.claim.uid,
+                now.claim.version,
+                status.phase,
+                status.reason,
+                status.attempt,
+                spec.session,
+                spec.renew.seq,
+                spec.release,
+                spec.lease_duration_seconds,
+                status.lease_duration_seconds,
+                spec.timeout_seconds,
+                spec.max_hold_seconds,
+                spec.if_missing,
+                spec.slots,
+                spec.locks,
+            )
+        }
+        Change::Claim { before, .. } => {
+            let name = before
+                .as_ref()
+                .map_or("?", |before| before.claim.name.as_str());
+            format!("{at}: claim {name} is gone")
         }
         Change::Namespace(name) => format!("{at}: labels of namespace {name} changed"),
         Change::Lease(lease) => {

@@ -125,7 +125,9 @@ impl Pod {
 
     /// It asks for slots or locks.
     pub fn asks(&self) -> bool {
-        self.annotations.contains_key(names::SLOTS) || self.annotations.contains_key(names::LOCKS)
+        names::ASKING_ANNOTATIONS
+            .iter()
+            .any(|name| self.annotations.contains_key(*name))
     }
 
     /// With the request it carries.
@@ -192,7 +194,7 @@ impl Pod {
 }
 
 /// RFC 3339 in whole seconds; the simulation begins in the year 2026 and does not last days.
-fn time_text(at: Micros) -> String {
+pub(super) fn time_text(at: Micros) -> String {
     let seconds = at.0 / 1_000_000 - EPOCH_SECONDS;
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
     let day = 1 + hours / 24;

@@ -1,13 +1,18 @@
 //! What a controller asks of the modelled server, and how it answers.
 
+use std::sync::Arc;
+
+use sluice::api::claim::SlotClaimSpec;
 use sluice::controller::transport::{
     Address, Failure, Kind, NewEvent, Object, Part as Which, PatchOperation, PodMetadata,
 };
 use sluice::election::{LeaseObject, Record};
-use sluice::ledger::{ChildWrite, Guard, Name, Owner, Part, PoolKey, PoolKind, StatusWrite, Uid};
+use sluice::ledger::{
+    ChildWrite, ClaimDeletion, Guard, Name, Owner, Part, PoolKey, PoolKind, StatusWrite, Uid,
+};
 
 use super::rules::broken;
-use super::{Change, Refusal, Server, Writer, patch};
+use super::{Change, Refusal, SeenClaim, Server, Writer, patch};
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -20,7 +25,11 @@ pub enum Call {
     Child(Box<ChildWrite>),
     /// Writes a status.
     Status(Box<StatusWrite>),
-    /// Patches a pod.
+    /// Creates a claim.
+    CreateClaim(Name, Name, Box<SlotClaimSpec>),
+    /// Deletes a claim on preconditions.
+    DeleteClaim(ClaimDeletion),
+    /// Patches a pod or a claim.
     Patch(Address, Which, Vec<PatchOperation>),
     /// Creates an event.
     Event(NewEvent),
@@ -43,7 +52,9 @@ pub enum Reply {
     Child(Option<Object>),
     /// To [`Call::Status`] and [`Call::Patch`].
     Written(Object),
-    /// To [`Call::Event`].
+    /// To [`Call::CreateClaim`] and, beside the object as controllers read it, to a holder's [`Call::Patch`].
+    Claim(Arc<SeenClaim>),
+    /// To [`Call::Event`] and [`Call::DeleteClaim`].
     Done,
     /// To [`Call::Page`].
     Page(Vec<PodMetadata>),
@@ -54,7 +65,12 @@ pub enum Reply {
 impl Call {
     /// It may change something.
     pub fn is_write(&self) -> bool {
-        matches!(self, Self::Child(_) | Self::Status(_) | Self::Patch(..))
+        match self {
+            Self::Child(_) | Self::Status(_) | Self::Patch(..) => true,
+            Self::CreateClaim(..) | Self::DeleteClaim(_) => true,
+            Self::Get(_) | Self::List(..) | Self::Event(_) | Self::Page(_) => false,
+            Self::GetLease | Self::PutLease(..) => false,
+        }
     }
 }
 
@@ -81,6 +97,11 @@ impl Server {
             Call::Patch(at, part, operations) => {
                 self.patch(from, at, *part, operations).map(Reply::Written)
             }
+            Call::CreateClaim(..) => crate::bug("a controller creates no claims"),
+            Call::DeleteClaim(deletion) => {
+                let by = Writer::Controller(from);
+                self.delete_claim(by, deletion).map(|()| Reply::Done)
+            }
             Call::Event(_) => Ok(Reply::Done),
             Call::Page(scope) => Ok(Reply::Page(self.page(scope.as_ref()))),
             Call::GetLease => Ok(Reply::Lease(self.lease().cloned())),
@@ -89,6 +110,26 @@ impl Server {
                 self.put_lease(by, *base, record)
                     .map(|lease| Reply::Lease(Some(lease)))
             }
+        }
+    }
+
+    /// Carries out a request of a process that holds claims.
+    pub fn serve_holder(&mut self, holder: usize, call: &Call) -> Result<Reply, Failure> {
+        let by = Writer::Holder(holder);
+        match call {
+            Call::CreateClaim(namespace, name, spec) => self
+                .create_claim(by, namespace, name, spec)
+                .map(Reply::Claim),
+            Call::Patch(at, part, operations) => self
+                .patch_claim(by, at, *part, operations)
+                .map(Reply::Claim),
+            Call::Get(at) => {
+                let namespace = at.namespace.clone().unwrap_or_else(|| "".into());
+                let found = self.claim_at(&namespace, &at.name).cloned();
+                let found = found.ok_or_else(|| Failure::NotFound(at.name.to_string()))?;
+                Ok(Reply::Claim(found))
+            }
+            other => crate::bug(&format!("no process that holds claims asks {other:?}")),
         }
     }
 
@@ -111,7 +152,11 @@ impl Server {
                 Some(Object::Node { out_of_service })
             }
             Kind::PolicyBinding => self.setup.guards.then_some(Object::Other),
-            Kind::Lease | Kind::Claim => None,
+            Kind::Claim => {
+                let seen = self.claim_at(at.namespace.as_ref()?, &at.name)?;
+                Some(Self::claim_object(seen))
+            }
+            Kind::Lease => None,
         }
     }
 
@@ -145,7 +190,12 @@ impl Server {
                 .iter()
                 .map(|(name, labels)| Object::Namespace(name.clone(), labels.clone()))
                 .collect(),
-            Kind::Node | Kind::PolicyBinding | Kind::Lease | Kind::Claim => Vec::new(),
+            Kind::Claim => self
+                .claims()
+                .filter(|seen| within(&seen.claim.namespace))
+                .map(|seen| Self::claim_object(seen))
+                .collect(),
+            Kind::Node | Kind::PolicyBinding | Kind::Lease => Vec::new(),
         }
     }
 
@@ -237,6 +287,11 @@ impl Server {
         part: Which,
         operations: &[PatchOperation],
     ) -> Result<Object, Failure> {
+        if at.kind == Kind::Claim {
+            let by = Writer::Controller(from);
+            let seen = self.patch_claim(by, at, part, operations)?;
+            return Ok(Self::claim_object(&seen));
+        }
         let found = self.uid_of(at).and_then(|uid| self.pod(uid)).cloned();
         let Some(seen) = found.filter(|_| at.kind == Kind::Pod) else {
             return Err(Failure::NotFound(at.name.to_string()));

@@ -2,7 +2,7 @@
 //! granted, whatever runs must end, and nothing may be left of what has ended.
 
 use sluice::api::names;
-use sluice::ledger::{PoolObject, PoolStatus, ReleasePolicy, Uid};
+use sluice::ledger::{HolderKind, Name, PoolObject, PoolStatus, ReleasePolicy, Uid, Wants};
 
 use super::owners::furniture;
 use super::{SECOND, World, nodes};
@@ -24,7 +24,11 @@ impl World {
             "every request that can be granted is granted, and ends",
             |world| world.waiting(),
         )?;
+        self.until("every process ends, and every claim with it", |world| {
+            world.open_claims()
+        })?;
         self.pass(QUIET)?;
+        self.until("no claim stays for ever", |world| world.left_claims())?;
         self.until("no lease stays for what has ended", |world| {
             world.left_over()
         })?;
@@ -58,6 +62,7 @@ impl World {
             }
             self.pass(LOOK_EVERY)?;
             self.clean_up();
+            self.heal_holders();
             self.vouch_for_the_gone();
         }
     }
@@ -149,7 +154,17 @@ impl World {
         if timed_out || seen.view.attempt.is_none() || !self.checker.is_clean(uid) {
             return false;
         }
-        let worker = seen.pod.labels.get(names::WORKER);
+        let worker = seen.pod.labels.get(names::WORKER).map(String::as_str);
+        self.demand_is_there(wants, &seen.pod.namespace, worker)
+    }
+
+    /// Limits and locks that serve a namespace, and are large enough.
+    pub(super) fn demand_is_there(
+        &self,
+        wants: &Wants,
+        namespace: &Name,
+        worker: Option<&str>,
+    ) -> bool {
         let mut demand: std::collections::BTreeMap<_, u64> = std::collections::BTreeMap::new();
         for mention in wants.mentions.iter() {
             let spec = self
@@ -171,15 +186,15 @@ impl World {
                 return false;
             }
             let admitted = match &spec.admits {
-                sluice::ledger::Admits::Same => mention.pool.namespace == seen.pod.namespace,
+                sluice::ledger::Admits::Same => mention.pool.namespace == *namespace,
                 sluice::ledger::Admits::All => true,
                 sluice::ledger::Admits::Selector(_) => {
-                    mention.pool.namespace == seen.pod.namespace
+                    mention.pool.namespace == *namespace
                         // Who serves listed namespaces has no right to read labels of namespaces.
                         || !self.plan.scoped && self
                             .server
                             .namespaces()
-                            .get(&seen.pod.namespace)
+                            .get(namespace)
                             .is_some_and(|labels| !labels.is_empty())
                 }
             };
@@ -214,7 +229,9 @@ impl World {
                 .and_then(|pool| pool.status.read().cloned())
                 .iter()
                 .flat_map(PoolStatus::entries)
+                .filter(|lease| lease.kind == HolderKind::Pod || lease.linger.is_none())
                 .map(|lease| lease.uid.clone())
+                .filter(|uid| self.server.claim(uid).is_none())
                 .filter(|uid| {
                     !self.nodes.runs(uid)
                         && self
@@ -243,9 +260,11 @@ impl World {
                     .into_iter()
                     .flat_map(PoolStatus::entries)
                     .filter(|lease| {
-                        self.server
-                            .pod(&lease.uid)
-                            .is_none_or(|seen| seen.pod.phase.is_terminal())
+                        self.server.claim(&lease.uid).is_none()
+                            && self
+                                .server
+                                .pod(&lease.uid)
+                                .is_none_or(|seen| seen.pod.phase.is_terminal())
                     })
                     .map(|lease| format!("{} {} of {}", lease.name, lease.uid, pool.key))
                     .collect();

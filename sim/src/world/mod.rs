@@ -6,35 +6,42 @@
 //! | [`network`] | requests and answers, and what happens to them on their way |
 //! | [`watches`] | events of watches, with their lag and their breaks |
 //! | [`people`], [`nodes`] | whoever else changes the cluster |
+//! | [`claimants`], [`holders`], [`processes`] | processes that hold claims: who starts them, what they send, what they believe |
 //! | [`nemesis`] | what goes wrong with machines, clocks and the server's disk |
 //! | [`heal`] | the end: faults stop, and everything that can be granted must be |
 //!
 //! One event at a time: what it makes durable is judged before the next. The order of events depends on nothing but the
 //! seed; [`World::trace`] is the hash of all of them, and two runs of a seed must agree on it.
 
+mod claimants;
 mod heal;
+mod holders;
 mod nemesis;
 mod network;
 pub mod nodes;
 mod owners;
 mod people;
 pub mod plan;
+pub mod processes;
 mod seat;
 mod watches;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
 
 use sluice::ledger::{Name, PoolKey, Uid};
 
+use self::holders::Letter;
 use self::network::{Travelling, Visitor};
 use self::nodes::Nodes;
 use self::plan::Plan;
+use self::processes::Processes;
 use self::seat::Seat;
 pub(crate) use self::watches::shown;
 use crate::check::{Checker, Violation};
 use crate::dice::Dice;
-use crate::server::{Server, Snapshot};
+use crate::server::{Call, SeenClaim, Server, Snapshot};
 
 /// A second in microseconds.
 pub const SECOND: u64 = 1_000_000;
@@ -54,6 +61,16 @@ enum What {
     Clock(usize, u64),
     /// A process starts.
     Start(usize),
+    /// A process that holds claims looks after its affairs.
+    Holder(usize),
+    /// Such a process sees a version of its claim, or that it is gone.
+    News(usize, Box<(Arc<SeenClaim>, bool)>),
+    /// A message of such a process reaches the server.
+    LetterArrives(u64),
+    /// It is answered.
+    LetterAnswered(u64),
+    /// It arrives although its sender was told otherwise.
+    LateLetter(usize, Box<Call>),
     /// People act.
     People,
     /// Kubelets and the scheduler act.
@@ -102,6 +119,8 @@ pub struct World {
     pub server: Server,
     /// What really runs.
     pub nodes: Nodes,
+    /// Who holds claims, and believes to.
+    pub processes: Processes,
     /// Judges every change.
     pub checker: Checker,
     /// What was reached.
@@ -120,7 +139,12 @@ pub struct World {
     order: u64,
     seats: Vec<Seat>,
     travelling: BTreeMap<u64, Travelling>,
+    letters: BTreeMap<u64, Letter>,
     calls: u64,
+    /// Processes that ever held claims.
+    holders: usize,
+    /// How much of the log they were told of.
+    told: usize,
     starts: u64,
     pods: u64,
     snapshots: Vec<Snapshot>,
@@ -159,6 +183,7 @@ impl World {
         let mut world = Self {
             server: Server::new(plan.setup),
             nodes: Nodes::default(),
+            processes: Processes::default(),
             checker: Checker::new(plan.setup),
             counts: Counts::new(),
             events: 0,
@@ -171,7 +196,10 @@ impl World {
             order: 0,
             seats: Vec::new(),
             travelling: BTreeMap::new(),
+            letters: BTreeMap::new(),
             calls: 0,
+            holders: 0,
+            told: 0,
             starts: 0,
             pods: 0,
             snapshots: Vec::new(),
@@ -214,8 +242,13 @@ impl World {
         self.server.now = self.now;
         self.happen(next.what);
         self.wake_watches();
+        self.tell_holders();
         self.checker
-            .judge(&self.server, &self.nodes, &mut self.counts)
+            .judge(&self.server, &self.nodes, &self.processes, &mut self.counts)?;
+        for number in self.processes.take_begun() {
+            self.checker.works(&self.server, &self.processes, number)?;
+        }
+        Ok(())
     }
 
     fn happen(&mut self, what: What) {
@@ -226,6 +259,11 @@ impl World {
             What::Show(seat, life, watch) => self.show(seat, life, watch),
             What::Clock(seat, life) => self.move_clock(seat, life),
             What::Start(seat) => self.start(seat),
+            What::Holder(number) => self.tend_holder(number),
+            What::News(number, news) => self.holder_sees(number, news),
+            What::LetterArrives(id) => self.letter_arrives(id),
+            What::LetterAnswered(id) => self.letter_answered(id),
+            What::LateLetter(number, call) => self.late_letter(number, &call),
             What::People => self.people_act(),
             What::Nodes => self.nodes_act(),
             What::Nemesis => self.nemesis_acts(),

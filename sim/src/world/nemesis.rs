@@ -11,7 +11,7 @@ impl World {
         }
         self.note(8, 0);
         let place = self.dice.index(self.seats.len());
-        match self.dice.roll(18) {
+        match self.dice.roll(22) {
             0..=2 => self.strike_crash(place),
             3 | 4 => self.strike_freeze(place),
             5 | 6 => self.strike_cut(place),
@@ -28,7 +28,8 @@ impl World {
                 self.server.delete_lease();
                 self.fault("server: the Lease is deleted", String::new);
             }
-            _ => self.strike_restore(),
+            17 => self.strike_restore(),
+            _ => self.strike_holder(),
         }
         let pause = self.about_ms(self.plan.nemesis_every_ms);
         self.schedule(pause, What::Nemesis);
@@ -160,6 +161,7 @@ impl World {
                 .server
                 .pods()
                 .map(|seen| seen.pod.uid.clone())
+                .chain(self.server.claims().map(|seen| seen.claim.uid.clone()))
                 .collect();
             if let Some(uid) = self.dice.pick(&uids).cloned() {
                 self.fault("policy: denies writes of a pod", || uid.to_string());

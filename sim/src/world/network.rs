@@ -3,7 +3,7 @@
 //! A request that is not answered in time is unknown to its sender, whatever became of it: it may have been applied, it may
 //! be applied later, even after its sender has died.
 
-use sluice::controller::transport::Failure;
+use sluice::controller::transport::{Failure, Kind};
 use sluice::ledger::PoolKey;
 use tokio::sync::oneshot;
 
@@ -16,7 +16,7 @@ const TIMEOUT_US: u64 = 15 * SECOND;
 
 /// What becomes of a request.
 #[derive(Clone, Debug)]
-enum Fate {
+pub(super) enum Fate {
     /// It arrives, is carried out and answered.
     Plain,
     /// It never arrives, and nobody says so.
@@ -60,7 +60,7 @@ pub(super) struct Visitor {
 
 impl World {
     /// How long one way takes.
-    fn latency(&mut self) -> u64 {
+    pub(super) fn latency(&mut self) -> u64 {
         let most = if self.calm {
             10_000
         } else {
@@ -108,7 +108,7 @@ impl World {
         self.schedule(latency, What::Arrive(id));
     }
 
-    fn is_faulty(&mut self, rarer: u64) -> bool {
+    pub(super) fn is_faulty(&mut self, rarer: u64) -> bool {
         !self.calm && self.dice.per_mille(self.plan.faulty_per_mille) && self.dice.one_in(rarer)
     }
 
@@ -123,7 +123,7 @@ impl World {
         point
     }
 
-    fn fate(&mut self, call: &Call) -> Fate {
+    pub(super) fn fate(&mut self, call: &Call) -> Fate {
         if !self.is_faulty(1) {
             return Fate::Plain;
         }
@@ -241,6 +241,11 @@ impl World {
                 let key: &PoolKey = &write.pool;
                 denies(self.denied_pools.get(key)).then_some("a policy about limits")
             }
+            Call::Patch(at, ..) if at.kind == Kind::Claim => {
+                let claim = self.server.claim_at(at.namespace.as_ref()?, &at.name)?;
+                let until = self.denied_pods.get(&claim.claim.uid);
+                denies(until).then_some("a policy about claims")
+            }
             Call::Patch(at, ..) => {
                 let pod = self.server.pods().find(|seen| seen.pod.name == at.name)?;
                 denies(self.denied_pods.get(&pod.pod.uid)).then_some("a policy about pods")
@@ -285,9 +290,15 @@ fn tell(call: &Call) -> String {
         Call::Status(write) => format!("write status of {} batch {}", write.pool, write.batch),
         Call::Patch(at, _, operations) => {
             let reveals = operations.len() > 6;
-            let what = if reveals { "reveal" } else { "patch" };
-            format!("{what} pod {}", at.name)
+            let what = match (at.kind, reveals) {
+                (Kind::Claim, _) => "patch claim",
+                (_, true) => "reveal pod",
+                (_, false) => "patch pod",
+            };
+            format!("{what} {}", at.name)
         }
+        Call::CreateClaim(_, name, _) => format!("create claim {name}"),
+        Call::DeleteClaim(deletion) => format!("delete claim {}", deletion.name),
         Call::Event(event) => format!("event {}", event.reason),
         Call::Page(_) => "page of pods".to_owned(),
         Call::GetLease => "get Lease".to_owned(),

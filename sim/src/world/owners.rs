@@ -61,7 +61,14 @@ pub(super) fn furniture() -> Vec<(PoolKey, PoolSpec)> {
     };
     vec![
         (limit("gpu"), plain(2)),
-        (limit("db"), plain(1)),
+        (
+            limit("db"),
+            PoolSpec {
+                lease: Some(Span::seconds(20)),
+                lock_delay: Span::seconds(4),
+                ..plain(1)
+            },
+        ),
         (limit("net"), plain(3)),
         (
             limit("strict"),

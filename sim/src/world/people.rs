@@ -71,7 +71,7 @@ impl World {
             return;
         }
         self.note(7, 0);
-        match self.dice.roll(40) {
+        match self.dice.roll(52) {
             0..=17 => self.create_pod(false),
             18 => self.delete_pod(),
             19 | 20 => self.edit_request(),
@@ -90,6 +90,7 @@ impl World {
             33 => self.change_namespace(),
             34 => self.meddle_with_family(),
             35 => self.force_delete(),
+            40..=51 => self.claimants_act(),
             _ => self.clean_up(),
         }
         let pause = self.about_ms(self.plan.people_every_ms);

@@ -88,6 +88,21 @@ impl World {
         self.schedule(1_000, What::Clock(place, life));
     }
 
+    /// One more controller starts; its place.
+    pub(crate) fn add_controller(&mut self) -> usize {
+        self.seats.push(Seat::default());
+        let place = self.seats.len().saturating_sub(1);
+        self.schedule(0, What::Start(place));
+        place
+    }
+
+    /// A controller is stopped for a while.
+    pub(crate) fn freeze(&mut self, place: usize, lasts: u64) {
+        if let Some(seat) = self.seats.get_mut(place) {
+            seat.frozen_until = self.now.saturating_add(lasts);
+        }
+    }
+
     /// A process dies; what it had sent goes on travelling.
     pub(super) fn kill(&mut self, place: usize) {
         if let Some(seat) = self.seats.get_mut(place) {

@@ -8,7 +8,7 @@ use sluice::ledger::{Name, PoolKind};
 
 use super::seat::Seat;
 use super::{What, World};
-use crate::server::{Change, Seen, Server};
+use crate::server::{Change, Seen, SeenClaim, Server};
 use crate::transport::{Feed, OpenedWatch};
 
 /// Most entries of the log that one delivery passes.
@@ -82,6 +82,10 @@ fn concerns(kind: Kind, scope: Option<&Name>, change: &Change) -> bool {
             let pod = now.as_ref().or(before.as_ref());
             pod.is_some_and(|seen| within(&seen.pod.namespace))
         }
+        (Kind::Claim, Change::Claim { before, now }) => {
+            let claim = now.as_ref().or(before.as_ref());
+            claim.is_some_and(|seen| within(&seen.claim.namespace))
+        }
         (Kind::Namespace, Change::Namespace(_)) | (Kind::Lease, Change::Lease(_)) => true,
         _ => false,
     }
@@ -120,6 +124,15 @@ impl World {
         });
         let index = seat.watches.len().saturating_sub(1);
         self.schedule(lag, What::Show(place, life, index));
+    }
+
+    /// The watches of a kind show nothing for a while.
+    pub(crate) fn silence(&mut self, kind: Kind, lasts: u64) {
+        let until = self.now.saturating_add(lasts);
+        let watches = self.seats.iter_mut().flat_map(|seat| &mut seat.watches);
+        for watch in watches.filter(|watch| watch.kind == kind) {
+            watch.silent_until = until;
+        }
     }
 
     /// Schedules deliveries for watches that have something to show.
@@ -260,6 +273,13 @@ fn watched(server: &Server, change: &Change) -> Option<Watched> {
                     .as_ref()
                     .filter(|_| was)
                     .map(|last| Watched::Gone(pod(last))),
+            }
+        }
+        Change::Claim { before, now } => {
+            let object = |seen: &Arc<SeenClaim>| Object::Request(Box::new(seen.view.clone()));
+            match (now, before) {
+                (Some(now), _) => Some(Watched::Seen(object(now))),
+                (None, last) => last.as_ref().map(|last| Watched::Gone(object(last))),
             }
         }
         Change::Namespace(name) => {

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use sluice::api::claim::{ClaimSlots, SlotClaim, SlotClaimSpec};
 use sluice::api::{ConcurrencyLimit, all_crds, names};
 use sluice::controller::KubeTransport;
 use sluice::controller::transport::Transport;
@@ -34,6 +35,20 @@ pub(crate) trait Site: Sync {
     async fn annotate_pod(&self, name: &str, key: &str, text: &str);
     async fn unlabel_pod(&self, name: &str);
     async fn delete_pod(&self, name: &str);
+    /// A claim of one slot of a limit.
+    async fn create_claim(&self, name: &str, limit: &str);
+}
+
+fn claim_spec(limit: &str) -> SlotClaimSpec {
+    SlotClaimSpec {
+        slots: vec![ClaimSlots {
+            limit: limit.to_owned(),
+            slots: 1,
+            worker: None,
+        }],
+        session: "first".to_owned(),
+        ..SlotClaimSpec::default()
+    }
 }
 
 /// The modelled server.
@@ -148,6 +163,15 @@ impl Site for Modelled {
         let uid = self.uid(name);
         self.0.0.server().delete_pod(&uid);
     }
+
+    async fn create_claim(&self, name: &str, limit: &str) {
+        let spec = claim_spec(limit);
+        self.0
+            .0
+            .server()
+            .create_claim(Writer::Person, &"ns".into(), &name.into(), &spec)
+            .unwrap();
+    }
 }
 
 /// A real control plane, in a namespace of its own.
@@ -155,6 +179,7 @@ pub(crate) struct Real {
     transport: KubeTransport,
     limits: Api<ConcurrencyLimit>,
     pods: Api<Pod>,
+    claims: Api<SlotClaim>,
     namespace: String,
 }
 
@@ -178,13 +203,17 @@ impl Real {
         let limits = Api::namespaced(plane.client(), &namespace);
         let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
         // A CRD is served a moment after it was created.
-        while limits.list(&Default::default()).await.is_err() {
+        let claims = Api::namespaced(plane.client(), &namespace);
+        while limits.list(&Default::default()).await.is_err()
+            || claims.list(&Default::default()).await.is_err()
+        {
             assert!(std::time::Instant::now() < until, "the CRDs are not served");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         Self {
             transport: KubeTransport::new(client, clock, None),
             limits,
+            claims,
             pods: Api::namespaced(plane.client(), &namespace),
             namespace,
         }
@@ -274,6 +303,14 @@ impl Site for Real {
     async fn delete_pod(&self, name: &str) {
         self.pods
             .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+
+    async fn create_claim(&self, name: &str, limit: &str) {
+        let claim = SlotClaim::new(name, claim_spec(limit));
+        self.claims
+            .create(&PostParams::default(), &claim)
             .await
             .unwrap();
     }

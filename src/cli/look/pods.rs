@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 
+use super::request::{Fact, Facts, Places, RequestRead};
 use crate::api::{names, request};
 use crate::cli::{CliError, list_pages};
 use crate::controller::translate;
@@ -15,18 +16,7 @@ use crate::ledger::{Name, RequestView, Uid};
 /// Holders that are read one by one; of more, those of a namespace are listed first.
 const SINGLY_MAX: usize = 16;
 /// Reads at once.
-const READS_MAX: usize = 8;
-
-/// A pod as far as it is shown.
-#[derive(Clone, Debug)]
-pub(in crate::cli) struct PodRead {
-    pub(in crate::cli) view: RequestView,
-    pub(in crate::cli) phase: String,
-    /// It asks for a higher priority than its class gives it; whether that counts, its controller knows.
-    pub(in crate::cli) asks_above: bool,
-    /// One of its annotations asks for something.
-    pub(in crate::cli) asks: bool,
-}
+pub(super) const READS_MAX: usize = 8;
 
 pub(in crate::cli) fn api(client: &Client, namespace: Option<&str>) -> Api<DynamicObject> {
     let resource = ApiResource::erase::<Pod>(&());
@@ -40,19 +30,21 @@ pub(in crate::cli) fn api(client: &Client, namespace: Option<&str>) -> Api<Dynam
 pub(in crate::cli) fn read(
     object: &DynamicObject,
     priority_max: Option<i32>,
-) -> Result<PodRead, String> {
+) -> Result<RequestRead, String> {
     let value = serde_json::to_value(object).map_err(|error| error.to_string())?;
     let wire = serde_json::from_value(value).map_err(|error| error.to_string())?;
     let view = translate::pod(wire, priority_max);
     let annotations = object.metadata.annotations.clone().unwrap_or_default();
     let spec = request::parse(&annotations).ok().flatten();
     let asked = spec.and_then(|spec| spec.priority);
-    Ok(PodRead {
+    Ok(RequestRead {
         phase: phase(object, &view),
         asks_above: priority_max.is_none() && asked.is_some_and(|asked| asked > view.priority),
-        asks: [names::SLOTS, names::LOCKS]
+        asks: names::ASKING_ANNOTATIONS
             .iter()
             .any(|name| annotations.contains_key(*name)),
+        holder: None,
+        said: None,
         view,
     })
 }
@@ -74,7 +66,7 @@ pub(in crate::cli) async fn waiting(
     client: &Client,
     namespace: Option<&str>,
     priority_max: Option<i32>,
-) -> Result<(Vec<PodRead>, Vec<String>), CliError> {
+) -> Result<(Vec<RequestRead>, Vec<String>), CliError> {
     let params = ListParams::default()
         .labels(&format!("{}={}", names::MANAGED, names::MANAGED_VALUE))
         .fields("status.phase=Pending");
@@ -96,12 +88,9 @@ pub(in crate::cli) async fn waiting(
     Ok((found, broken))
 }
 
-/// Who is asked for: where, and under which name.
-pub(in crate::cli) type Places = BTreeMap<Uid, (Name, Name)>;
-
-/// The phases of these pods: `Gone` where there is none of that uid, nothing where it cannot be read.
-pub(in crate::cli) async fn phases(client: &Client, places: &Places) -> BTreeMap<Uid, String> {
-    let mut found = BTreeMap::new();
+/// What is known of these pods: that they are gone, or nothing where they cannot be read.
+pub(in crate::cli) async fn facts(client: &Client, places: &Places) -> Facts {
+    let mut found = Facts::new();
     let mut by_namespace: BTreeMap<&Name, usize> = BTreeMap::new();
     for (namespace, _) in places.values() {
         let count = by_namespace.entry(namespace).or_default();
@@ -112,7 +101,7 @@ pub(in crate::cli) async fn phases(client: &Client, places: &Places) -> BTreeMap
         let api = api(client, Some(namespace.as_str()));
         let listed = list_pages(&api, "pods", params, |object| {
             if let Ok(pod) = read(&object, None) {
-                found.insert(pod.view.uid, pod.phase);
+                found.insert(pod.view.uid.clone(), pod.into());
             }
         });
         // What cannot be listed is read one by one, or not at all: the rows then say so.
@@ -127,7 +116,7 @@ pub(in crate::cli) async fn phases(client: &Client, places: &Places) -> BTreeMap
         let read = one(client, namespace.as_str(), name.as_str(), uid.as_str()).await;
         Some((uid.clone(), read?))
     });
-    let read: Vec<Option<(Uid, String)>> = stream::iter(reads)
+    let read: Vec<Option<(Uid, Fact)>> = stream::iter(reads)
         .buffer_unordered(READS_MAX)
         .collect()
         .await;
@@ -135,16 +124,11 @@ pub(in crate::cli) async fn phases(client: &Client, places: &Places) -> BTreeMap
     found
 }
 
-async fn one(client: &Client, namespace: &str, name: &str, uid: &str) -> Option<String> {
+async fn one(client: &Client, namespace: &str, name: &str, uid: &str) -> Option<Fact> {
     let found = api(client, Some(namespace)).get_opt(name).await.ok()?;
     let pod = found.and_then(|object| read(&object, None).ok());
     let same = pod.filter(|pod| pod.view.uid.as_str() == uid);
-    Some(same.map_or_else(|| "Gone".to_owned(), |pod| pod.phase))
-}
-
-/// Whether a pod is over, as far as its holder's slots are concerned: ended, or not there.
-pub(in crate::cli) fn is_over(phase: &str) -> bool {
-    matches!(phase, "Gone" | "Succeeded" | "Failed")
+    Some(same.map_or_else(Fact::gone, Fact::from))
 }
 
 /// The text of one annotation of an object.

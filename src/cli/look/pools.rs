@@ -95,15 +95,21 @@ pub(in crate::cli) async fn merge(
     server: &Server,
     target: &Target,
     uid: &str,
-    mut patch: Value,
+    patch: Value,
 ) -> Result<DynamicObject, CliError> {
-    patch["metadata"]["uid"] = uid.into();
-    let patched = api(&server.client, target.kind, &target.namespace)
-        .patch(
-            &target.name(),
-            &PatchParams::default(),
-            &Patch::Merge(patch),
-        )
-        .await;
+    let api = api(&server.client, target.kind, &target.namespace);
+    let patched = merge_in(&api, &target.name(), uid, patch).await;
     patched.map_err(|source| failed(format!("{target} cannot be changed"), source))
+}
+
+/// Changes the object of this name, if it still is the one of this uid.
+pub(in crate::cli) async fn merge_in(
+    api: &Api<DynamicObject>,
+    name: &str,
+    uid: &str,
+    mut patch: Value,
+) -> kube::Result<DynamicObject> {
+    patch["metadata"]["uid"] = uid.into();
+    let params = PatchParams::default();
+    api.patch(name, &params, &Patch::Merge(patch)).await
 }

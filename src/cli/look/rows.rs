@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::request::{self, Facts};
 use super::words;
 use crate::cli::table::{Cell, Table, Tone};
-use crate::ledger::{Amount, HolderKind, Lease, Micros, Mode, PoolKind, PoolObject, Uid};
+use crate::ledger::{Amount, HolderKind, Lease, Micros, Mode, PoolKind, PoolObject};
 
 /// A limit or lock in a few words.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
@@ -47,7 +48,7 @@ pub(in crate::cli) struct PoolRow {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cli) struct HolderRow {
-    /// What the holder is: `Pod`.
+    /// What the holder is: `Pod` or `SlotClaim`.
     pub(in crate::cli) kind: &'static str,
     /// Its namespace.
     pub(in crate::cli) namespace: String,
@@ -69,9 +70,13 @@ pub(in crate::cli) struct HolderRow {
     pub(in crate::cli) attempt: String,
     /// It was found running and does not fit: it keeps new grants away.
     pub(in crate::cli) adopted: bool,
-    /// Phase of the pod, `Terminating`, `Gated` (its grant is under way) or `Gone`; absent when it may not be read.
+    /// Phase of the pod, `Terminating`, `Gated` (its grant is under way); phase of the claim, `Releasing` (it was given
+    /// back); `Gone`. Absent when it may not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) phase: Option<String>,
+    /// Who holds, in the words of the claim (its `spec.holder`). Not of a pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli) holder: Option<String>,
 }
 
 /// What is shown of a limit or lock.
@@ -189,7 +194,7 @@ fn ready_cell(ready: Option<bool>) -> Cell {
 }
 
 /// Everybody who holds something of a limit or lock, the oldest first.
-pub(in crate::cli) fn holders(pool: &PoolObject, phases: &BTreeMap<Uid, String>) -> Vec<HolderRow> {
+pub(in crate::cli) fn holders(pool: &PoolObject, facts: &Facts) -> Vec<HolderRow> {
     let Some(status) = pool.status.read() else {
         return Vec::new();
     };
@@ -198,10 +203,7 @@ pub(in crate::cli) fn holders(pool: &PoolObject, phases: &BTreeMap<Uid, String>)
     let mut all: Vec<(&Lease, bool)> = leases.chain(adopted).collect();
     all.sort_by_key(|(lease, _)| (lease.granted_at, lease.token));
     let rows = all.into_iter().map(|(lease, adopted)| HolderRow {
-        kind: match lease.kind {
-            HolderKind::Pod => "Pod",
-            HolderKind::Claim => "SlotClaim",
-        },
+        kind: request::kind(lease.kind),
         namespace: lease.namespace.to_string(),
         name: lease.name.to_string(),
         uid: lease.uid.to_string(),
@@ -217,7 +219,8 @@ pub(in crate::cli) fn holders(pool: &PoolObject, phases: &BTreeMap<Uid, String>)
         token: lease.token.0,
         attempt: lease.attempt.to_string(),
         adopted,
-        phase: phases.get(&lease.uid).cloned(),
+        phase: facts.get(&lease.uid).map(|it| it.phase.clone()),
+        holder: facts.get(&lease.uid).and_then(|it| it.holder.clone()),
     });
     rows.collect()
 }
@@ -230,13 +233,18 @@ pub(in crate::cli) fn holder_table(pool: &PoolObject, rows: &[HolderRow], now: M
     };
     let mut table = Table::new(&[
         "NAMESPACE",
-        "POD",
+        "NAME",
         what,
         "SINCE",
         "TOKEN",
         "ATTEMPT",
         "ADOPTED",
         "PHASE",
+        if rows.iter().any(|it| it.holder.is_some()) {
+            "HOLDER"
+        } else {
+            ""
+        },
     ]);
     let since: BTreeMap<&str, Micros> = pool
         .status
@@ -250,7 +258,7 @@ pub(in crate::cli) fn holder_table(pool: &PoolObject, rows: &[HolderRow], now: M
         let then = since.get(row.uid.as_str()).copied().unwrap_or_default();
         table.row([
             row.namespace.as_str().into(),
-            row.name.as_str().into(),
+            row.short().into(),
             amount
                 .or_else(|| row.mode.clone())
                 .unwrap_or_default()
@@ -267,9 +275,20 @@ pub(in crate::cli) fn holder_table(pool: &PoolObject, rows: &[HolderRow], now: M
                 Some(phase) => phase.into(),
                 None => Cell::toned("?", Tone::Faint),
             },
+            row.holder.as_deref().unwrap_or_default().into(),
         ]);
     }
     table.render()
+}
+
+impl HolderRow {
+    /// As commands take it.
+    fn short(&self) -> String {
+        match self.kind {
+            "SlotClaim" => request::short(HolderKind::Claim, &self.name),
+            _ => request::short(HolderKind::Pod, &self.name),
+        }
+    }
 }
 
 /// It grants nothing, whatever room there is, because somebody wants it so.

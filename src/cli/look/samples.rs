@@ -3,7 +3,8 @@
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::pods::{self, PodRead};
+use super::pods;
+use super::request::RequestRead;
 use super::snapshot::Snapshot;
 use super::{Kind, pools};
 use crate::ledger::Micros;
@@ -72,7 +73,20 @@ pub(in crate::cli) fn waiting(name: &str, minute: u32, annotations: Value) -> Dy
     .unwrap()
 }
 
-pub(in crate::cli) fn pod(object: &DynamicObject) -> PodRead {
+/// A claim of namespace `team` from so many minutes past ten.
+pub(in crate::cli) fn claim(name: &str, minute: u32, spec: Value, status: Value) -> DynamicObject {
+    serde_json::from_value(json!({
+        "apiVersion": "sluice.dev/v1alpha1", "kind": "SlotClaim",
+        "metadata": {
+            "name": name, "namespace": "team", "uid": format!("uid-{name}"), "resourceVersion": "9",
+            "creationTimestamp": format!("2026-11-21T10:{minute:02}:00Z"),
+        },
+        "spec": spec, "status": status,
+    }))
+    .unwrap()
+}
+
+pub(in crate::cli) fn pod(object: &DynamicObject) -> RequestRead {
     pods::read(object, None).unwrap()
 }
 

@@ -44,8 +44,13 @@ pub(in crate::cli) struct Server {
 
 impl Connection {
     pub(in crate::cli) async fn open(&self) -> Result<(Client, ServerClock), CliError> {
+        Ok(client::connect_with(self.config().await?)?)
+    }
+
+    async fn config(&self) -> Result<Config, CliError> {
         if self.kubeconfig.is_none() && self.context.is_none() {
-            return Ok(client::connect().await?);
+            let inferred = Config::infer().await;
+            return Ok(inferred.map_err(client::ConnectError::from)?);
         }
         let unusable = |source| CliError::Kubeconfig {
             which: self.describe(),
@@ -60,7 +65,7 @@ impl Connection {
             ..KubeConfigOptions::default()
         };
         let config = Config::from_custom_kubeconfig(kubeconfig.map_err(unusable)?, &options).await;
-        Ok(client::connect_with(config.map_err(unusable)?)?)
+        config.map_err(unusable)
     }
 
     fn describe(&self) -> String {
@@ -76,6 +81,14 @@ impl Connection {
 }
 
 impl Scope {
+    /// The configuration itself, and the namespace at hand: for whoever makes connections of its own.
+    pub(in crate::cli) async fn config(&self) -> Result<(Config, String), CliError> {
+        let config = self.connection.config().await?;
+        let namespace = self.namespace.as_ref();
+        let namespace = namespace.unwrap_or(&config.default_namespace).clone();
+        Ok((config, namespace))
+    }
+
     pub(in crate::cli) async fn open(&self) -> Result<Server, CliError> {
         let (client, clock) = self.connection.open().await?;
         let namespace = self.namespace.as_deref();

@@ -2,7 +2,7 @@
 //!
 //! The order of a queue and the causes of waiting are the ledger's, and there is no second opinion here: it is
 //! filled with what the server shows, told that it leads, and whatever it then wants done is thrown away. What it
-//! finds it would do at once is shown as being granted. Pods are read as far as they can matter: of the namespaces
+//! finds it would do at once is shown as being granted. Pods and claims are read as far as they can matter: of the namespaces
 //! asked about, and of all others where a limit serves others than its own.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ApiResource, DynamicObject};
 
-use super::pods::{self, PodRead};
-use super::{Server, pools};
+use super::request::RequestRead;
+use super::{Server, claims, pods, pools};
 use crate::cli::{CliError, list_all};
 use crate::controller::translate::label_map;
 use crate::ledger::{
     Admits, Cause, ClaimTimes, Command, Ledger, Micros, Name, Now, Options, PoolKey, PoolKind,
-    PoolObject, RequestView, Tick,
+    PoolObject, RequestView, Tick, Uid,
 };
 
 /// Labels by namespace.
@@ -32,14 +32,16 @@ pub(in crate::cli) struct Snapshot {
     pub(in crate::cli) notes: Vec<String>,
     /// The namespaces whose limits and locks were read, where it was not all of them.
     pub(in crate::cli) only: Option<BTreeSet<String>>,
+    /// Who waits, in the words of claims.
+    pub(in crate::cli) holders: BTreeMap<Uid, String>,
 }
 
 impl Snapshot {
-    /// Reads what can matter to these namespaces. `besides` are pods that were read already.
+    /// Reads what can matter to these namespaces. `besides` are pods and claims that were read already.
     pub(in crate::cli) async fn read(
         server: &Server,
         namespaces: &BTreeSet<String>,
-        besides: Vec<PodRead>,
+        besides: Vec<RequestRead>,
         priority_max: Option<i32>,
     ) -> Result<Self, CliError> {
         let mut notes = Vec::new();
@@ -51,18 +53,24 @@ impl Snapshot {
         };
         let wide = found.iter().any(serves_others);
         let mut requests = read_pods(server, namespaces, wide, priority_max, &mut notes).await?;
+        requests.extend(read_claims(server, namespaces, wide, priority_max, &mut notes).await);
         requests.extend(besides);
-        if requests.iter().any(|pod| pod.asks_above) {
+        if requests.iter().any(|it| it.asks_above) {
             notes.push(
-                "some pods ask by sluice.dev/priority for more than their PriorityClass gives; say --max-priority as the controller was told, or that is not counted"
+                "some ask for a higher priority than they have by themselves (a pod by its PriorityClass, a claim 0); say --max-priority as the controller was told, or that is not counted"
                     .to_owned(),
             );
         }
         let now = Micros(server.clock.micros());
-        let views = requests.into_iter().map(|pod| pod.view).collect();
+        let holders = requests
+            .iter()
+            .filter_map(|it| Some((it.view.uid.clone(), it.holder.clone()?)))
+            .collect();
+        let views = requests.into_iter().map(|it| it.view).collect();
         Ok(Self {
             notes,
             only,
+            holders,
             ..Self::of(found, views, labels, now)
         })
     }
@@ -118,6 +126,7 @@ impl Snapshot {
             now,
             notes: Vec::new(),
             only: None,
+            holders: BTreeMap::new(),
         }
     }
 
@@ -125,7 +134,7 @@ impl Snapshot {
     pub(in crate::cli) fn sentence(&self, cause: &Cause) -> String {
         match cause {
             Cause::NotFound(pool) if !self.has_read(pool) => format!(
-                "{pool} may not be read; `kubectl describe` of the pod shows what the controller says of it"
+                "{pool} may not be read; `kubectl describe` of whoever waits shows what the controller says of it"
             ),
             cause => cause.sentence(),
         }
@@ -182,7 +191,7 @@ async fn read_pods(
     wide: bool,
     priority_max: Option<i32>,
     notes: &mut Vec<String>,
-) -> Result<Vec<PodRead>, CliError> {
+) -> Result<Vec<RequestRead>, CliError> {
     if wide {
         match pods::waiting(&server.client, None, priority_max).await {
             Err(error) if error.is_forbidden() => notes.push(
@@ -211,6 +220,54 @@ async fn read_pods(
         }
     }
     Ok(found)
+}
+
+/// Claims that wait: of these namespaces, or of all. Whoever may not read them sees the rest.
+async fn read_claims(
+    server: &Server,
+    namespaces: &BTreeSet<String>,
+    wide: bool,
+    priority_max: Option<i32>,
+    notes: &mut Vec<String>,
+) -> Vec<RequestRead> {
+    if wide {
+        match claims::waiting(&server.client, None, priority_max).await {
+            Err(error) if error.is_forbidden() => notes.push(
+                "claims of other namespaces may not be read: those of them that wait are not shown, and not counted"
+                    .to_owned(),
+            ),
+            Err(error) => {
+                notes.push(unread_claims(&error));
+                return Vec::new();
+            }
+            Ok(claims) => return claims,
+        }
+    }
+    let mut found = Vec::new();
+    for namespace in namespaces {
+        match claims::waiting(&server.client, Some(namespace), priority_max).await {
+            Ok(claims) => found.extend(claims),
+            Err(error) if error.is_forbidden() => {
+                notes.push(format!(
+                    "claims of namespace {namespace} may not be read: those that wait are not shown, and not counted"
+                ));
+            }
+            Err(error) => {
+                notes.push(unread_claims(&error));
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// One sentence; a server without the CRD knows no claims.
+fn unread_claims(error: &CliError) -> String {
+    if error.is_not_found() {
+        return "this server has no slotclaims (its CRD is not installed): pods alone are shown"
+            .to_owned();
+    }
+    format!("{error}: pods alone are shown")
 }
 
 async fn read_labels(server: &Server, notes: &mut Vec<String>) -> Result<Labels, CliError> {

@@ -1,29 +1,34 @@
-//! The sentence about one pod: what it waits for, what it holds, or why it is none of Sluice's. Pure.
+//! The sentence about one pod or claim: what it waits for, what it holds, or why it is none of Sluice's. Pure.
 
-use crate::cli::look::pods::{self, PodRead};
+use std::borrow::Cow;
+
+use crate::cli::look::request::{self, RequestRead};
 use crate::cli::look::snapshot::Snapshot;
 use crate::cli::look::words;
 use crate::cli::queue;
 use crate::ledger::{
-    Amount, Lease, Mode, Part, PoolKey, PoolObject, ReleasePolicy, RequestState, Uid,
+    Amount, ClaimView, Lease, Mode, Part, PoolKey, PoolObject, ReleasePolicy, RequestState, Uid,
 };
 
 /// State, reason, message.
-pub(super) type Verdict = (&'static str, &'static str, String);
+pub(super) type Verdict = (&'static str, Cow<'static, str>, String);
 
-/// What is to be said of a pod.
-pub(super) fn judge(pod: &PodRead, snapshot: &Snapshot) -> Verdict {
+/// What is to be said of a pod or claim.
+pub(super) fn judge(pod: &RequestRead, snapshot: &Snapshot) -> Verdict {
     let view = &pod.view;
     let asks_nothing = !pod.asks && view.granted.is_none();
     if asks_nothing && view.is_revealed() {
         return (
             "NotOurs",
-            "AsksForNothing",
-            "it has neither annotation sluice.dev/slots nor sluice.dev/locks: Sluice lets it be"
+            "AsksForNothing".into(),
+            "it has none of the annotations sluice.dev/slots, locks and rate-limits: Sluice lets it be"
                 .to_owned(),
         );
     }
-    if pods::is_over(&pod.phase) {
+    if request::is_over(&pod.phase) && view.claim.is_some() {
+        return ended_claim(pod, snapshot);
+    }
+    if request::is_over(&pod.phase) {
         return ended(pod, snapshot);
     }
     if view.is_revealed() {
@@ -32,7 +37,7 @@ pub(super) fn judge(pod: &PodRead, snapshot: &Snapshot) -> Verdict {
     if !view.managed {
         return (
             "Waiting",
-            "NotManaged",
+            "NotManaged".into(),
             "it has the gate sluice.dev/slots but not the label sluice.dev/managed: \"true\", by which controllers find pods; one adds it when it starts, and every ten minutes"
                 .to_owned(),
         );
@@ -40,12 +45,12 @@ pub(super) fn judge(pod: &PodRead, snapshot: &Snapshot) -> Verdict {
     waits(pod, snapshot)
 }
 
-fn waits(pod: &PodRead, snapshot: &Snapshot) -> Verdict {
+fn waits(pod: &RequestRead, snapshot: &Snapshot) -> Verdict {
     let uid = &pod.view.uid;
     let Some(state) = snapshot.ledger.request_state(uid) else {
         return (
             "Waiting",
-            "Pending",
+            "Pending".into(),
             "it has just come, or just gone".to_owned(),
         );
     };
@@ -59,11 +64,12 @@ fn waits(pod: &PodRead, snapshot: &Snapshot) -> Verdict {
     let message = numbers.map_or(sentence, |text| {
         text.strip_prefix("waiting: ").unwrap_or(&text).to_owned()
     });
-    (word, reason, message)
+    (word, reason.into(), message)
 }
 
-fn held(pod: &PodRead, snapshot: &Snapshot) -> Verdict {
-    let entries = entries(snapshot, &pod.view.uid);
+fn held(pod: &RequestRead, snapshot: &Snapshot) -> Verdict {
+    let view = &pod.view;
+    let entries = entries(snapshot, &view.uid);
     let mut text = entries
         .iter()
         .map(|(pool, lease, _)| holds(&pool.key, lease))
@@ -97,10 +103,15 @@ fn held(pod: &PodRead, snapshot: &Snapshot) -> Verdict {
             format!("{text}; {why}")
         };
     }
+    if let Some(claim) = &view.claim
+        && (claim.release || text.is_empty())
+    {
+        return held_by_claim(claim, text);
+    }
     if text.is_empty() {
         return (
             "Held",
-            "NotCounted",
+            "NotCounted".into(),
             "it runs, and nothing counts it yet: it came past admission, or its gate was removed by hand. A controller finds such pods when it starts, and every ten minutes"
                 .to_owned(),
         );
@@ -110,7 +121,58 @@ fn held(pod: &PodRead, snapshot: &Snapshot) -> Verdict {
         (false, true) => "SlotsGranted",
         (false, false) => "NotCounted",
     };
-    ("Held", reason, text)
+    ("Held", reason.into(), text)
+}
+
+/// A claim that was given back, or that nothing counts.
+fn held_by_claim(claim: &ClaimView, holds: String) -> Verdict {
+    match (claim.release, holds.is_empty()) {
+        (true, true) => (
+            "Ended",
+            "Released".into(),
+            "its holder has given it back, and it holds nothing".to_owned(),
+        ),
+        (true, false) => (
+            "Held",
+            "Releasing".into(),
+            format!("its holder has given it back, and a controller frees its slots; {holds}"),
+        ),
+        (false, _) => (
+            "Held",
+            "NotCounted".into(),
+            "it was granted, and nothing counts it yet: a controller looks when it starts, and every ten minutes"
+                .to_owned(),
+        ),
+    }
+}
+
+/// A claim that has ended: what its status says, and what is kept from others for a while.
+fn ended_claim(read: &RequestRead, snapshot: &Snapshot) -> Verdict {
+    let (reason, message) = read.said.clone().unwrap_or_default();
+    let reason = if reason.is_empty() {
+        read.phase.clone()
+    } else {
+        reason
+    };
+    let mut text = format!("it has ended ({})", read.phase);
+    if !message.is_empty() {
+        text.push_str(&format!(": {message}"));
+    }
+    let kept: Vec<String> = entries(snapshot, &read.view.uid)
+        .iter()
+        .map(|(pool, ..)| pool.key.to_string())
+        .collect();
+    if !kept.is_empty() {
+        let terms = read.view.claim.as_ref().and_then(|claim| claim.terms);
+        let most = terms.map_or_else(String::new, |terms| {
+            format!(", {} s at most", terms.linger().0 / 1_000)
+        });
+        text.push_str(&format!(
+            "; its slots of {} stay taken for as long as its holder may not have heard{most}",
+            kept.join(", ")
+        ));
+    }
+    ("Ended", reason.into(), text)
 }
 
 fn holds(key: &PoolKey, lease: &Lease) -> String {
@@ -130,7 +192,7 @@ fn is_disabled(pool: &PoolObject) -> bool {
     spec.is_some_and(|spec| spec.mode == Mode::Disabled)
 }
 
-fn ended(pod: &PodRead, snapshot: &Snapshot) -> Verdict {
+fn ended(pod: &RequestRead, snapshot: &Snapshot) -> Verdict {
     let phase = &pod.phase;
     let entries = entries(snapshot, &pod.view.uid);
     let kept: Vec<String> = entries
@@ -148,10 +210,10 @@ fn ended(pod: &PodRead, snapshot: &Snapshot) -> Verdict {
         .collect();
     if kept.is_empty() {
         let text = format!("it has ended ({phase}) and holds nothing");
-        return ("Ended", "Ended", text);
+        return ("Ended", "Ended".into(), text);
     }
     let text = format!("it has ended ({phase}); {}", kept.join("; "));
-    ("Ended", "AwaitingProof", text)
+    ("Ended", "AwaitingProof".into(), text)
 }
 
 /// Every lease of a holder, and whether it was adopted.

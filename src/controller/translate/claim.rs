@@ -15,6 +15,7 @@ use super::status::{attempt_number, attempt_of, time};
 use crate::api::claim::{ClaimGrant, ClaimPhase as ApiPhase, SlotClaimSpec, SlotClaimStatus};
 use crate::controller::transport::PatchOperation;
 use crate::convert::{claim_view, claim_wants};
+use crate::ledger::mutant::{self, Mutant};
 use crate::ledger::{
     Amount, Ask, Attempt, ClaimAction, Gates, Granted, GrantedLease, Micros, Name, PoolKey,
     Progress, RequestText, RequestView, Span, Token,
@@ -104,6 +105,7 @@ fn granted(status: &SlotClaimStatus) -> Option<Granted> {
         let amount = match mention.amount {
             crate::api::Amount::Slots(slots) if grant.rate => Amount::Rate(slots),
             crate::api::Amount::Slots(slots) => Amount::Slots(slots),
+            crate::api::Amount::Rate(slots) => Amount::Rate(slots),
             crate::api::Amount::Shared => Amount::Shared,
             crate::api::Amount::Exclusive => Amount::Exclusive,
         };
@@ -135,19 +137,27 @@ pub(super) fn claim_operations(action: &ClaimAction) -> Vec<PatchOperation> {
             at,
         } => {
             let mut operations = still_pending(*attempt);
-            let ends = at.after(terms.lease);
-            operations.push(add(
-                "/status",
-                json!({
-                    "phase": "Granted",
-                    "attempt": attempt_number(*attempt),
-                    "grants": leases.iter().map(grant).collect::<Vec<_>>(),
-                    "leaseDurationSeconds": whole_seconds(terms.lease),
-                    "lockDelaySeconds": whole_seconds(terms.lock_delay),
-                    "grantedAt": time(*at),
-                    "expiresAt": time(ends),
-                }),
-            ));
+            if mutant::is(Mutant::ClaimGrantUntestedAttempt) {
+                operations.truncate(1);
+            }
+            let mut status = json!({
+                "phase": "Granted",
+                "attempt": attempt_number(*attempt),
+                "grants": leases.iter().map(grant).collect::<Vec<_>>(),
+                "grantedAt": time(*at),
+            });
+            let takes = |lease: &GrantedLease| matches!(lease.amount, Amount::Rate(_));
+            let is_rate = !leases.is_empty() && leases.iter().all(takes);
+            // What was taken for a rate is never lost: nothing is renewed, nothing expires.
+            if let Some(fields) = status.as_object_mut().filter(|_| !is_rate) {
+                let lease = whole_seconds(terms.lease);
+                fields.insert("leaseDurationSeconds".to_owned(), json!(lease));
+                let lock_delay = whole_seconds(terms.lock_delay);
+                fields.insert("lockDelaySeconds".to_owned(), json!(lock_delay));
+                let ends = time(at.after(terms.lease));
+                fields.insert("expiresAt".to_owned(), json!(ends));
+            }
+            operations.push(add("/status", status));
             operations
         }
         ClaimAction::Bump { from, to } => {
@@ -181,7 +191,11 @@ pub(super) fn claim_operations(action: &ClaimAction) -> Vec<PatchOperation> {
             reason,
             message,
         } => vec![
-            test("/spec/renew/seq", json!(seq)),
+            if mutant::is(Mutant::RevokeUntestedSeq) {
+                test("/status/phase", json!("Granted"))
+            } else {
+                test("/spec/renew/seq", json!(seq))
+            },
             test("/status/phase", json!("Granted")),
             add("/status/phase", json!("Revoked")),
             add("/status/reason", json!(reason.word())),

@@ -92,6 +92,10 @@ fn reveal_operations(reveal: &Reveal, namespace: &Name) -> Vec<PatchOperation> {
             optional(reveal.text.locks.as_ref()),
         ),
         test(
+            &annotation_path(names::RATE_LIMITS),
+            optional(reveal.text.rates.as_ref()),
+        ),
+        test(
             &annotation_path(names::IF_MISSING),
             optional(reveal.text.if_missing.as_ref()),
         ),
@@ -102,7 +106,7 @@ fn reveal_operations(reveal: &Reveal, namespace: &Name) -> Vec<PatchOperation> {
         operations.remove(0);
     }
     if mutant::is(Mutant::RevealUntestedRequest) {
-        operations.drain(1..4);
+        operations.drain(1..5);
     }
     let untested = mutant::is(Mutant::RevealUntestedWorker);
     for (label, value) in reveal.labels.iter().filter(|_| !untested) {

@@ -21,6 +21,7 @@ pub fn pod(wire: PodWire, priority_max: Option<i32>) -> RequestView {
     let text = RequestText {
         slots: raw(names::SLOTS),
         locks: raw(names::LOCKS),
+        rates: raw(names::RATE_LIMITS),
         if_missing: raw(names::IF_MISSING),
         attempt: raw(names::ATTEMPT),
     };
@@ -30,7 +31,7 @@ pub fn pod(wire: PodWire, priority_max: Option<i32>) -> RequestView {
     let ask = match spec {
         Ok(Some(spec)) => Ask::Wants(wants(&spec, &namespace)),
         Ok(None) => Ask::Bad(
-            "it has our gate or label, but neither sluice.dev/slots nor sluice.dev/locks".into(),
+            "it has our gate or label, but none of sluice.dev/slots, sluice.dev/locks and sluice.dev/rate-limits".into(),
         ),
         Err(bad) => Ask::Bad(bad.to_string().into()),
     };
@@ -162,6 +163,7 @@ pub(super) fn pool_kind(kind: MentionKind) -> PoolKind {
 fn amount(amount: ApiAmount) -> Amount {
     match amount {
         ApiAmount::Slots(slots) => Amount::Slots(slots),
+        ApiAmount::Rate(slots) => Amount::Rate(slots),
         ApiAmount::Shared => Amount::Shared,
         ApiAmount::Exclusive => Amount::Exclusive,
     }

@@ -21,6 +21,16 @@ pub(crate) struct Checker {
     pub(crate) reveals: u64,
     pub(crate) aborts: u64,
     pub(crate) adoptions: u64,
+    pub(crate) claims_granted: u64,
+    pub(crate) revokes: u64,
+}
+
+/// A pod that may run; a claim that was granted and neither given back nor taken away.
+fn holds(view: &RequestView) -> bool {
+    match &view.claim {
+        Some(claim) => claim.phase == ClaimPhase::Granted && !claim.release,
+        None => view.is_revealed() && view.progress.phase == PodPhase::Live,
+    }
 }
 
 impl Checker {
@@ -99,11 +109,7 @@ impl Checker {
         for lease in old.entries() {
             let kept = new.entries().any(|it| it.uid == lease.uid);
             let pod = self.pods.get(&lease.uid);
-            let runs = pod.is_some_and(|pod| {
-                pod.is_revealed()
-                    && pod.progress.phase == PodPhase::Live
-                    && !now.released.contains(&pod.uid)
-            });
+            let runs = pod.is_some_and(|pod| holds(pod) && !now.released.contains(&pod.uid));
             let named = pod
                 .and_then(|pod| pod.granted.as_ref())
                 .is_some_and(|granted| granted.leases.iter().any(|it| it.pool == *key));
@@ -126,6 +132,12 @@ impl Checker {
             }
             return Ok(());
         };
+        if let (Some(was), Some(is)) = (
+            before.and_then(|before| before.claim.as_ref()),
+            now.claim.as_ref(),
+        ) {
+            self.claim_steps(now, was, is)?;
+        }
         let was_gated = before.is_some_and(|before| !before.is_revealed());
         self.pods.insert(now.uid.clone(), now.clone());
         if now.is_revealed() {
@@ -144,6 +156,29 @@ impl Checker {
         self.all_or_nothing(now, granted)?;
         for lease in granted.leases.iter() {
             self.physical(&lease.pool, now)?;
+        }
+        Ok(())
+    }
+
+    /// A final phase is never left, what was granted is not taken back silently, and terms stay.
+    fn claim_steps(
+        &mut self,
+        now: &RequestView,
+        was: &ClaimView,
+        is: &ClaimView,
+    ) -> Result<(), String> {
+        let ends = matches!(is.phase, ClaimPhase::Revoked | ClaimPhase::Released);
+        let steps = match was.phase {
+            ClaimPhase::Pending => true,
+            ClaimPhase::Granted => is.phase == was.phase || ends,
+            _ => is.phase == was.phase,
+        };
+        if !steps || (was.terms.is_some() && was.terms != is.terms) || is.seq < was.seq {
+            return Err(format!("claim: {} goes from {was:?} to {is:?}", now.name));
+        }
+        if was.phase != is.phase {
+            self.revokes += u64::from(is.phase == ClaimPhase::Revoked);
+            self.claims_granted += u64::from(is.phase == ClaimPhase::Granted);
         }
         Ok(())
     }
@@ -216,7 +251,7 @@ impl Checker {
         let running: u64 = self
             .pods
             .values()
-            .filter(|pod| pod.is_revealed() && pod.progress.phase == PodPhase::Live)
+            .filter(|pod| holds(pod))
             .filter_map(lease_of)
             .sum();
         let entries = pool.status.read().map_or(0, PoolStatus::units);
@@ -337,6 +372,36 @@ mod tests {
         reveal(&mut server, "a", 1);
         write(&mut server, &[]);
         assert!(verdict(&server).starts_with("4:"));
+    }
+
+    fn claimed(phase: ClaimPhase) -> RequestView {
+        let mut view = super::super::claim("a", "gpu=1");
+        if let Some(claim) = &mut view.claim {
+            claim.phase = phase;
+        }
+        view
+    }
+
+    #[test]
+    fn a_lease_taken_from_a_granted_claim_is_found() {
+        let mut server = world(&[]);
+        server.put_pod(claimed(ClaimPhase::Pending));
+        write(&mut server, &[lease("a", 1)]);
+        reveal(&mut server, "a", 1);
+        let mut view = server.pods[&Uid::from("uid-a")].clone();
+        view.claim = claimed(ClaimPhase::Granted).claim;
+        server.put_pod(view);
+        assert_eq!(verdict(&server), "");
+        write(&mut server, &[]);
+        assert!(verdict(&server).starts_with("4:"));
+    }
+
+    #[test]
+    fn a_final_phase_that_is_left_is_found() {
+        let mut server = world(&[]);
+        server.put_pod(claimed(ClaimPhase::Denied));
+        server.put_pod(claimed(ClaimPhase::Pending));
+        assert!(verdict(&server).starts_with("claim:"));
     }
 
     #[test]

@@ -3,7 +3,18 @@
 use super::super::*;
 use super::server::limit;
 use super::world::World;
-use super::{claim, limit_spec, pod};
+use super::{limit_spec, pod};
+
+/// A waiting claim with a lease of so many seconds, that would rather be denied than wait for what is missing.
+pub(super) fn claim(name: &str, slots: &str, lease: u64) -> RequestView {
+    let mut view = super::claim(name, slots);
+    if let Ask::Wants(wants) = &mut view.ask {
+        wants.deny_missing = true;
+        wants.fail_on_timeout = true;
+    }
+    view.claim.as_mut().unwrap().lease = Some(Span::seconds(lease));
+    view
+}
 
 /// A cluster without faults, with one limit.
 fn world(slots: u64) -> World {
@@ -17,7 +28,7 @@ fn with(spec: PoolSpec) -> World {
     world
 }
 
-fn create(world: &mut World, mut view: RequestView) -> Uid {
+pub(super) fn create(world: &mut World, mut view: RequestView) -> Uid {
     world.server.clock.0 += 1_000_000;
     view.arrival = world.server.clock;
     world.server.put_pod(view).uid
@@ -29,11 +40,11 @@ fn edit(world: &mut World, uid: &Uid, edit: impl FnOnce(&mut ClaimView)) {
     world.server.put_pod(view);
 }
 
-fn renew(world: &mut World, uid: &Uid) {
+pub(super) fn renew(world: &mut World, uid: &Uid) {
     edit(world, uid, |claim| claim.seq += 1);
 }
 
-fn release(world: &mut World, uid: &Uid) {
+pub(super) fn release(world: &mut World, uid: &Uid) {
     let mut view = world.server.pods[uid].clone();
     let claim = view.claim.as_mut().unwrap();
     claim.release = true;
@@ -41,7 +52,7 @@ fn release(world: &mut World, uid: &Uid) {
     world.server.put_pod(view);
 }
 
-fn phase(world: &World, uid: &Uid) -> Option<ClaimPhase> {
+pub(super) fn phase(world: &World, uid: &Uid) -> Option<ClaimPhase> {
     let view = world.server.pods.get(uid)?;
     Some(view.claim.as_ref()?.phase)
 }

@@ -9,11 +9,12 @@ mod bounds;
 mod check;
 mod claims;
 mod lead;
+mod parity;
 mod people;
 mod random;
-mod server;
+pub(crate) mod server;
 mod story;
-mod world;
+pub(crate) mod world;
 
 /// A limit's spec with so many slots and the API's defaults.
 pub(crate) fn limit_spec(slots: u64) -> PoolSpec {
@@ -87,25 +88,22 @@ pub(crate) fn pod(name: &str, slots: &str) -> RequestView {
     }
 }
 
-/// A waiting claim in namespace `ns` that asks for `slots`, with a lease of so many seconds.
-pub(crate) fn claim(name: &str, slots: &str, lease: u64) -> RequestView {
-    let mut view = pod(name, slots);
-    view.text = Arc::new(RequestText::default());
-    if let Ask::Wants(wants) = &mut view.ask {
-        wants.deny_missing = true;
-        wants.fail_on_timeout = true;
+/// A claim of these slots that has just been created, with a lease of twenty seconds.
+pub(crate) fn claim(name: &str, slots: &str) -> RequestView {
+    RequestView {
+        text: Arc::new(RequestText::default()),
+        claim: Some(ClaimView {
+            phase: ClaimPhase::Pending,
+            seq: 0,
+            release: false,
+            expired: false,
+            lease: Some(Span::seconds(20)),
+            hold_max: None,
+            pod: None,
+            terms: None,
+        }),
+        ..pod(name, slots)
     }
-    view.claim = Some(ClaimView {
-        phase: ClaimPhase::Pending,
-        seq: 0,
-        release: false,
-        expired: false,
-        lease: Some(Span::seconds(lease)),
-        hold_max: None,
-        pod: None,
-        terms: None,
-    });
-    view
 }
 
 /// A lock in namespace `ns`.

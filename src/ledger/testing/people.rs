@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::*;
 use super::server::{limit, set_attempt};
 use super::world::World;
-use super::{limit_spec, lock, pod};
+use super::{claim, limit_spec, lock, pod};
 
 /// Where proof is asked for and a pod went while nobody looked, an operator has to say that it ended.
 pub(super) fn operator_acts(world: &mut World) {
@@ -28,6 +28,12 @@ pub(super) fn operator_acts(world: &mut World) {
 }
 
 pub(super) fn end_pod(world: &mut World, mut view: RequestView) {
+    if let Some(claim) = &view.claim {
+        if !claim.release {
+            world.server.release_claim(&view.uid);
+        }
+        return;
+    }
     if view.progress.phase == PodPhase::Terminal {
         return;
     }
@@ -46,6 +52,7 @@ pub(super) fn kubelet_acts(world: &mut World) {
         .pods
         .values()
         .filter(|pod| pod.is_revealed() && pod.progress.phase == PodPhase::Live)
+        .filter(|pod| pod.claim.is_none())
         .cloned()
         .collect();
     if running.is_empty() {
@@ -69,7 +76,7 @@ pub(super) fn user_acts(world: &mut World, pods: &mut u64) {
         .server
         .pods
         .values()
-        .filter(|pod| !pod.is_revealed())
+        .filter(|pod| !pod.is_revealed() && pod.claim.is_none())
         .cloned()
         .collect();
     let pick = world.dice.roll(gated.len().max(1) as u64) as usize;
@@ -178,6 +185,60 @@ fn create_pod(world: &mut World, pods: &mut u64) {
     world.server.put_pod(view);
 }
 
+/// Holders of claims come, renew, give back, and go without a word.
+pub(super) fn holders_act(world: &mut World, claims: &mut u64) {
+    let all: Vec<RequestView> = world
+        .server
+        .pods
+        .values()
+        .filter(|pod| pod.claim.is_some())
+        .cloned()
+        .collect();
+    let pick = world.dice.roll(all.len().max(1) as u64) as usize;
+    let chosen = all.into_iter().nth(pick);
+    match (world.dice.roll(10), chosen) {
+        (0..=2, _) | (_, None) => create_claim(world, claims),
+        (3..=6, Some(view)) => world.server.renew_claim(&view.uid),
+        (7 | 8, Some(view)) => world.server.release_claim(&view.uid),
+        (_, Some(view)) => {
+            world.server.delete_pod(&view.uid);
+        }
+    }
+}
+
+fn create_claim(world: &mut World, claims: &mut u64) {
+    *claims += 1;
+    let asks = [
+        "gpu=1",
+        "gpu=2",
+        "db=1",
+        "gpu=1,db=1",
+        "net=1",
+        "fam:w1=1",
+        "proof=1",
+        "strict=1",
+    ];
+    let slots = asks[world.dice.roll(asks.len() as u64) as usize];
+    let mut view = claim(&format!("claim-{claims}"), slots);
+    view.arrival = world.server.clock;
+    if let Ask::Wants(wants) = &mut view.ask {
+        wants.deny_missing = world.dice.one_in(2);
+        wants.timeout = world
+            .dice
+            .one_in(4)
+            .then(|| Span::seconds(world.dice.roll(30)));
+        wants.fail_on_timeout = true;
+    }
+    if let Some(claim) = &mut view.claim {
+        claim.lease = Some(Span::seconds(15 + world.dice.roll(20)));
+        claim.hold_max = world
+            .dice
+            .one_in(6)
+            .then(|| Span::seconds(5 + world.dice.roll(30)));
+    }
+    world.server.put_pod(view);
+}
+
 /// Pods that came past admission are labelled, as the sweep does.
 pub(super) fn sweep(world: &mut World) {
     let past: Vec<RequestView> = world
@@ -212,7 +273,7 @@ fn unlabel(world: &mut World) {
         .server
         .pods
         .values()
-        .find(|pod| pod.is_revealed() && pod.managed)
+        .find(|pod| pod.is_revealed() && pod.managed && pod.claim.is_none())
         .cloned();
     if let Some(mut view) = running {
         view.managed = false;
@@ -226,7 +287,7 @@ fn force_delete(world: &mut World) {
         .server
         .pods
         .values()
-        .find(|pod| pod.is_revealed())
+        .find(|pod| pod.is_revealed() && pod.claim.is_none())
         .cloned();
     let Some(mut view) = running else { return };
     if view.finalizer {

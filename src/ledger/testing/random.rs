@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::super::*;
 use super::check::Checker;
-use super::people::{end_pod, kubelet_acts, operator_acts, sweep, user_acts};
+use super::people::{end_pod, holders_act, kubelet_acts, operator_acts, sweep, user_acts};
 use super::server::limit;
 use super::world::World;
 use super::{limit_spec, lock};
@@ -22,6 +22,8 @@ struct Reached {
     conflicts: u64,
     unknown: u64,
     releases: u64,
+    claims_granted: u64,
+    revokes: u64,
 }
 
 fn run(seed: u64) -> Reached {
@@ -40,10 +42,13 @@ fn run(seed: u64) -> Reached {
         },
     );
     create_special_pools(&mut world);
-    let mut pods = 0;
+    let (mut pods, mut claims) = (0, 0);
     for step in 0..STEPS {
         if step < STEPS * 3 / 4 && world.dice.one_in(14) {
             user_acts(&mut world, &mut pods);
+        }
+        if step < STEPS * 3 / 4 && world.dice.one_in(25) {
+            holders_act(&mut world, &mut claims);
         }
         if world.dice.one_in(10) {
             kubelet_acts(&mut world);
@@ -68,6 +73,8 @@ fn run(seed: u64) -> Reached {
         reveals: checker.reveals,
         aborts: checker.aborts,
         adoptions: checker.adoptions,
+        claims_granted: checker.claims_granted,
+        revokes: checker.revokes,
         ..Reached::default()
     };
     for controller in &mut world.controllers {
@@ -205,12 +212,10 @@ fn run_out(seed: u64, world: &mut World, checker: &mut Checker) {
                 end_pod(world, view);
             }
         }
-        if world
-            .server
-            .pods
-            .values()
-            .all(|pod| pod.progress.phase == PodPhase::Terminal)
-        {
+        if world.server.pods.values().all(|pod| match &pod.claim {
+            Some(claim) => claim.phase.is_final(),
+            None => pod.progress.phase == PodPhase::Terminal,
+        }) {
             break;
         }
     }
@@ -222,7 +227,8 @@ fn everybody_is_counted(seed: u64, world: &World) {
         let Ask::Wants(wants) = &pod.ask else {
             continue;
         };
-        if !pod.is_revealed() || pod.progress.phase != PodPhase::Live || pod.granted.is_some() {
+        let by_hand = pod.granted.is_none() && pod.claim.is_none();
+        if !pod.is_revealed() || pod.progress.phase != PodPhase::Live || !by_hand {
             continue;
         }
         for mention in wants.mentions.iter() {
@@ -265,6 +271,8 @@ fn random_histories_break_no_invariant_and_heal() {
             ("conflicts", reached.conflicts),
             ("unknown", reached.unknown),
             ("releases", reached.releases),
+            ("claims granted", reached.claims_granted),
+            ("claims revoked", reached.revokes),
         ] {
             *total.entry(what).or_insert(0_u64) += count;
         }

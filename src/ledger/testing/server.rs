@@ -277,6 +277,30 @@ impl Server {
         PatchOutcome::Gone
     }
 
+    /// A holder writes on its claim; nothing comes of it where the CRD's rules refuse.
+    pub(crate) fn renew_claim(&mut self, uid: &Uid) {
+        self.write_claim(uid, |claim| {
+            let renews = !claim.release && !claim.phase.is_final();
+            claim.seq += u64::from(renews);
+        });
+    }
+
+    /// A holder gives its claim back; while it waits, that is a way out like a deletion.
+    pub(crate) fn release_claim(&mut self, uid: &Uid) {
+        self.write_claim(uid, |claim| claim.release = true);
+    }
+
+    fn write_claim(&mut self, uid: &Uid, write: impl FnOnce(&mut ClaimView)) {
+        let Some(mut view) = self.pods.get(uid).cloned() else {
+            return;
+        };
+        if let Some(claim) = &mut view.claim {
+            write(claim);
+            view.deleting = claim.phase == ClaimPhase::Pending && claim.release;
+            self.put_pod(view);
+        }
+    }
+
     /// Creation, update and deletion of derived limits.
     pub(crate) fn write_child(&mut self, write: &ChildWrite) -> ChildOutcome {
         match write {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::super::*;
 use super::server::{Change, limit};
 use super::world::World;
-use super::{limit_spec, lock, pod};
+use super::{claim, limit_spec, lock, pod};
 
 /// A world with a narrator.
 struct Teller {
@@ -83,6 +83,9 @@ impl Teller {
             "set-aside" => self.world.server.set_aside(&limit(words[0]), true),
             "end-quarantine" => self.world.server.set_aside(&limit(words[0]), false),
             "pod" => self.pod(words),
+            "claim" => self.claim(words),
+            "renew" => self.world.server.renew_claim(&uid(words[0])),
+            "give-back" => self.world.server.release_claim(&uid(words[0])),
             "crash" => self.world.crash(0),
             "lose-next-answer" => self.world.lose_next = true,
             "deny-next-patch" => self.world.deny_next = true,
@@ -96,7 +99,17 @@ impl Teller {
         for option in &words[2..] {
             match option.split_once('=').unwrap_or((option, "")) {
                 ("strict", _) => spec.order = Order::Strict,
+                ("decay", rate) => {
+                    let (slots, seconds) = rate.split_once('/').unwrap();
+                    spec.decay = Some(Decay {
+                        slots: slots.parse().unwrap(),
+                        period: Span::seconds(seconds.parse().unwrap()),
+                    });
+                }
                 ("confirmed", _) => spec.release = ReleasePolicy::Confirmed,
+                ("lock-delay", value) => {
+                    spec.lock_delay = Span::seconds(value.parse().unwrap());
+                }
                 ("disabled", _) => spec.mode = Mode::Disabled,
                 ("family", label) => {
                     spec.family = Some(FamilySpec {
@@ -113,7 +126,8 @@ impl Teller {
     }
 
     fn pod(&mut self, words: &[&str]) {
-        let mut view = pod(words[0], words[1]);
+        let slots = if words[1] == "-" { "" } else { words[1] };
+        let mut view = pod(words[0], slots);
         // One pod a second: the story has an order.
         self.world.server.clock.0 += 1_000_000;
         view.arrival = self.world.server.clock;
@@ -136,6 +150,20 @@ impl Teller {
                     });
                     wants.mentions = mentions.into();
                 }
+                "rate" => {
+                    let (name, slots) = value.split_once('*').unwrap_or((value, "1"));
+                    let mut mentions = wants.mentions.to_vec();
+                    mentions.push(Mention {
+                        pool: limit(name),
+                        amount: Amount::Rate(slots.parse().unwrap()),
+                    });
+                    wants.mentions = mentions.into();
+                    let text = RequestText {
+                        rates: Some(value.into()),
+                        ..(*view.text).clone()
+                    };
+                    view.text = Arc::new(text);
+                }
                 "priority" => view.priority = value.parse().unwrap(),
                 "worker" => view.labels = Arc::new([("worker".into(), value.into())].into()),
                 "ignore-missing" => wants.ignore_missing = true,
@@ -145,6 +173,27 @@ impl Teller {
                 }
                 "other-gate" => view.gates.others = true,
                 "no-gate" => view.gates.ours = None,
+                other => panic!("no option {other}"),
+            }
+        }
+        self.world.server.put_pod(view);
+    }
+
+    fn claim(&mut self, words: &[&str]) {
+        let mut view = claim(words[0], words[1]);
+        self.world.server.clock.0 += 1_000_000;
+        view.arrival = self.world.server.clock;
+        for option in &words[2..] {
+            let (key, value) = option.split_once('=').unwrap_or((option, ""));
+            let (Ask::Wants(wants), Some(claim)) = (&mut view.ask, &mut view.claim) else {
+                panic!()
+            };
+            let seconds = || Some(Span::seconds(value.parse().unwrap()));
+            match key {
+                "lease" => claim.lease = seconds(),
+                "hold" => claim.hold_max = seconds(),
+                "timeout" => wants.timeout = seconds(),
+                "or-deny" => wants.deny_missing = true,
                 other => panic!("no option {other}"),
             }
         }
@@ -277,11 +326,46 @@ impl Teller {
                 parts.push(format!("{word}: {is}"));
             }
         }
+        if old.level != new.level {
+            let slots = new.level.map_or(0, Level::slots);
+            parts.push(format!("used up: {slots}"));
+        }
         parts.push(format!("{} in use, {} waiting", new.in_use, new.waiting));
         format!("writes {key}: {}", parts.join("; "))
     }
 
+    fn claim_line(&mut self, now: &RequestView, was: &ClaimView, is: &ClaimView) -> String {
+        let name = &now.name;
+        if is.phase != was.phase {
+            let leases = now.granted.iter().flat_map(|it| it.leases.iter());
+            let leases: Vec<String> = leases
+                .map(|it| format!("{} {}", it.pool.text(), self.token(it.token)))
+                .collect();
+            return match (is.phase, is.terms) {
+                (ClaimPhase::Granted, Some(terms)) => format!(
+                    "grants {name}: {} for {} s, lock delay {} s",
+                    leases.join(", "),
+                    terms.lease.0 / 1000,
+                    terms.lock_delay.0 / 1000
+                ),
+                (ClaimPhase::Revoked, _) if is.expired => format!("revokes {name}: expired"),
+                (ClaimPhase::Revoked, _) => format!("revokes {name}: its holder may believe"),
+                (phase, _) => format!("says of {name}: {}", phase.word()),
+            };
+        }
+        if is.seq != was.seq {
+            return format!("{name} renews: {}", is.seq);
+        }
+        if is.release != was.release {
+            return format!("{name} is given back");
+        }
+        format!("raises {name} to attempt {:?}", now.attempt)
+    }
+
     fn pod_line(&mut self, now: &RequestView, before: &RequestView) -> String {
+        if let (Some(was), Some(is)) = (&before.claim, &now.claim) {
+            return self.claim_line(now, was, is);
+        }
         if before.gates.ours.is_some() && now.gates.ours.is_none() {
             let leases = now
                 .granted

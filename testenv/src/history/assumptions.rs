@@ -11,7 +11,11 @@ pub struct Assumptions {
     by_hand: BTreeSet<i64>,
     excepted: BTreeSet<(Invariant, ObjectRef)>,
     gates_opened_from: Option<i64>,
+    ended_claims_seconds: Option<i64>,
 }
+
+/// How long a controller keeps ended claims unless it is told otherwise, in seconds.
+const ENDED_CLAIMS_SECONDS: i64 = 300;
 
 impl Assumptions {
     /// Assumes nothing: every write was the product's, the API server's or a kubelet's.
@@ -40,6 +44,17 @@ impl Assumptions {
     pub fn gates_opened_from(mut self, revision: i64) -> Self {
         self.gates_opened_from = Some(revision);
         self
+    }
+
+    /// The controllers were told to keep ended claims for this long.
+    #[must_use]
+    pub fn ended_claims_kept(mut self, seconds: i64) -> Self {
+        self.ended_claims_seconds = Some(seconds);
+        self
+    }
+
+    pub(super) fn ended_claims_seconds(&self) -> i64 {
+        self.ended_claims_seconds.unwrap_or(ENDED_CLAIMS_SECONDS)
     }
 
     /// Whether a gate removed at this revision says nothing of a grant.

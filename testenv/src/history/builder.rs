@@ -11,6 +11,8 @@ use super::version::{History, Kind, ObjectRef};
 
 /// Namespace of everything a script makes.
 pub(super) const NAMESPACE: &str = "ns";
+/// When the clock of a script begins, in seconds since 1970.
+pub(super) const START_SECONDS: i64 = 1_800_000_000;
 pub(super) const ONE: Amount = Amount::Slots(1);
 
 pub(super) fn limit(name: &str) -> ObjectRef {
@@ -25,19 +27,25 @@ pub(super) fn pod(name: &str) -> ObjectRef {
     ObjectRef::new(Kind::Pod, NAMESPACE, name)
 }
 
+pub(super) fn claim(name: &str) -> ObjectRef {
+    ObjectRef::new(Kind::Claim, NAMESPACE, name)
+}
+
 pub(super) fn node(name: &str) -> ObjectRef {
     ObjectRef::new(Kind::Node, "", name)
 }
 
 /// A history in the making.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Script {
     pub(super) revision: i64,
     writes: Vec<(i64, ObjectRef, Option<Value>)>,
     objects: BTreeMap<ObjectRef, Value>,
     made: usize,
     batches: usize,
-    token: i64,
+    pub(super) token: i64,
+    /// What the server's clock says, in seconds since the start; 0: writes are not stamped.
+    pub(super) seconds: i64,
 }
 
 impl Script {
@@ -60,6 +68,11 @@ impl Script {
     }
 
     // === any object ===
+
+    /// An object as it is now.
+    pub(super) fn object(&self, place: &ObjectRef) -> &Value {
+        &self.objects[place]
+    }
 
     /// Creates an object with a uid of its own.
     pub(super) fn create(&mut self, place: ObjectRef, mut object: Value) {
@@ -97,8 +110,17 @@ impl Script {
         self.edit(place, |object| set(object, key, value));
     }
 
-    fn write(&mut self, place: ObjectRef, object: Option<Value>) {
+    /// From now on writes are stamped with this second since the start.
+    pub(super) fn at(&mut self, seconds: i64) {
+        self.seconds = seconds;
+    }
+
+    fn write(&mut self, place: ObjectRef, mut object: Option<Value>) {
         self.revision += 1;
+        if let (Some(object), 1..) = (&mut object, self.seconds) {
+            let time = jiff::Timestamp::from_second(START_SECONDS + self.seconds).unwrap();
+            object["metadata"]["managedFields"] = json!([{"time": time.to_string()}]);
+        }
         match &object {
             Some(object) => self.objects.insert(place.clone(), object.clone()),
             None => self.objects.remove(&place),
@@ -165,7 +187,9 @@ impl Script {
     /// The lease a pod would get now, with the next token.
     pub(super) fn new_lease(&mut self, holder: &str, amount: Amount) -> Value {
         self.token += 1;
-        let object = &self.objects[&pod(holder)];
+        let Some(object) = self.objects.get(&pod(holder)) else {
+            return self.new_claim_lease(holder, amount);
+        };
         let attempt =
             annotation(object, "sluice.dev/attempt").map_or(0, |text| text.parse().unwrap());
         let mut lease = json!({
@@ -388,7 +412,7 @@ fn open_gate(object: &mut Value) {
     object["spec"]["schedulingGates"] = json!([]);
 }
 
-fn put_amount(lease: &mut Value, amount: Amount) {
+pub(super) fn put_amount(lease: &mut Value, amount: Amount) {
     match amount {
         Amount::Slots(slots) => lease["slots"] = json!(slots),
         Amount::Shared => lease["mode"] = json!("Shared"),

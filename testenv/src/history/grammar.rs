@@ -1,5 +1,7 @@
-//! Reads what a pod asks for. Written anew from DESIGN.md section 2, so that an error of the product's parser cannot
+//! Reads what a pod or a claim asks for. Written anew from DESIGN.md section 2, so that an error of the product's parser cannot
 //! hide itself: it is small because it may refuse with one word. Tested here.
+
+use serde_json::Value;
 
 use super::request::Amount;
 use super::version::{Kind, ObjectRef};
@@ -30,6 +32,47 @@ pub(super) fn mentions(
         mentions.push(mention.ok_or_else(|| format!("locks entry {entry:?} cannot be read"))?);
     }
     Ok(mentions)
+}
+
+/// Reads what the spec of a claim in this namespace asks for; says which entry is wrong.
+pub(super) fn claim_mentions(namespace: &str, spec: &Value) -> Result<Vec<Mention>, String> {
+    let list = |field: &str| {
+        spec.get(field)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
+    let mut mentions = Vec::new();
+    for entry in list("slots") {
+        let mention = claim_limit(namespace, entry);
+        mentions.push(mention.ok_or_else(|| format!("slots entry {entry} cannot be read"))?);
+    }
+    for entry in list("locks") {
+        let mention = claim_lock(namespace, entry);
+        mentions.push(mention.ok_or_else(|| format!("locks entry {entry} cannot be read"))?);
+    }
+    Ok(mentions)
+}
+
+fn claim_limit(namespace: &str, entry: &Value) -> Option<Mention> {
+    let key = entry.get("limit")?.as_str()?;
+    let slots = entry.get("slots").map_or(Some(1), Value::as_i64)?;
+    let key = match entry.get("worker").and_then(Value::as_str) {
+        Some(worker) => format!("{key}:{worker}"),
+        None => key.to_owned(),
+    };
+    let legal = (1..=WEIGHT_MAX).contains(&slots);
+    legal.then_some((place(Kind::Limit, namespace, &key)?, Amount::Slots(slots)))
+}
+
+fn claim_lock(namespace: &str, entry: &Value) -> Option<Mention> {
+    let amount = match entry.get("mode").and_then(Value::as_str) {
+        Some("Shared") => Amount::Shared,
+        Some("Exclusive") | None => Amount::Exclusive,
+        Some(_) => return None,
+    };
+    let key = entry.get("lock")?.as_str()?;
+    Some((place(Kind::Lock, namespace, key)?, amount))
 }
 
 fn limit(namespace: &str, entry: &str) -> Option<Mention> {
@@ -98,6 +141,34 @@ mod tests {
                 "lock ns/tag--etl exclusive",
             ]
         );
+    }
+
+    #[test]
+    fn claims_name_objects() {
+        let spec = serde_json::json!({
+            "slots": [{"limit": "gpu", "worker": "w1", "slots": 2}, {"limit": "licences/matlab"}],
+            "locks": [{"lock": "db", "mode": "Shared"}, {"lock": "door"}],
+        });
+        let told: Vec<String> = claim_mentions("ns", &spec)
+            .unwrap()
+            .into_iter()
+            .map(|(place, amount)| format!("{place} {amount}"))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "limit ns/gpu--w1 2 slots",
+                "limit licences/matlab 1 slot",
+                "lock ns/db shared",
+                "lock ns/door exclusive",
+            ]
+        );
+        for slots in [
+            serde_json::json!([{"limit": "G"}]),
+            serde_json::json!([{"limit": "g", "slots": 0}]),
+        ] {
+            assert!(claim_mentions("ns", &serde_json::json!({"slots": slots})).is_err());
+        }
     }
 
     #[test]

@@ -1,25 +1,24 @@
 //! Invariant 10: what must be true at the end of a run whose faults are over and whose controller has had time.
 //!
-//! Safety holds at every revision; this is liveness, and only the end can show it. Says of a waiting pod that it could
-//! be granted only when nothing at all stands in its way: it fits, and no waiting pod that shares a limit with it is
+//! Safety holds at every revision; this is liveness, and only the end can show it. Says of whoever waits that it could
+//! be granted only when nothing at all stands in its way: it fits, and nobody who waits and shares a limit with it is
 //! ahead of it, so that neither order nor reservation explains its waiting. Namespaces chosen by labels are not
 //! judged, because a history does not hold labels of namespaces.
 
-use std::collections::BTreeMap;
-
 use super::assumptions::Assumptions;
 use super::checker::Report;
+use super::claim::Phase;
 use super::evidence::{End, has_ended, was_released};
-use super::pod::Pod;
-use super::pool::{Allows, Mode, Pool};
-use super::request::{Amount, Attempt};
-use super::resolve::{Want, wants};
+use super::pool::{Mode, Pool};
+use super::request::Entry;
 use super::version::{History, Kind, ObjectRef};
 use super::violation::{Invariant, Violation};
+use super::waiters::{LEASES_MAX, grantable};
+use super::who::{Claimant, Who};
 use super::world::World;
 
-/// Most leases of one status: a full one keeps further holders waiting.
-const LEASES_MAX: usize = 1000;
+/// How much later than it may a controller sees to a claim, in seconds.
+const OVERDUE_SECONDS: i64 = 10;
 
 /// Judges the end of a history: nobody holds what has ended, nobody live is forgotten, nobody waits for what is free.
 #[must_use]
@@ -45,6 +44,14 @@ pub fn check_quiescent(history: &History, assumptions: &Assumptions) -> Vec<Viol
             add("it has not ended its fence".into());
         }
     }
+    let now = history.read_seconds().unwrap_or(world.now);
+    for claimant in world.claims.values() {
+        if let Some(message) = overdue(claimant, now, assumptions) {
+            let claim = &claimant.last;
+            let place = ObjectRef::new(Kind::Claim, claim.namespace.clone(), claim.name.clone());
+            report.add(Invariant::Quiescence, &place, message);
+        }
+    }
     for (place, message) in grantable(&world) {
         report.add(Invariant::Quiescence, &place, message);
     }
@@ -58,20 +65,17 @@ fn counts(pool: &Pool) -> bool {
 
 /// Entries of holders that have ended, or of attempts that were given up.
 fn leftovers(world: &World, place: &ObjectRef, pool: &Pool) -> Vec<String> {
-    let told = |entry: &super::request::Entry| {
-        let holder = match world.pods.get(&entry.uid) {
-            None => return Some("which never existed"),
-            Some(holder) => holder,
-        };
-        if has_ended(holder, pool) {
-            Some("which has ended")
-        } else if was_released(world, place, pool, &entry.uid) {
-            Some("which an operator released")
-        } else if holder.last.gated && holder.last.attempt.is_some_and(|it| it > entry.attempt) {
-            Some("whose request gave that attempt up")
-        } else {
-            None
+    let told = |entry: &Entry| match world.who(&entry.uid) {
+        None => Some("which never existed"),
+        Some(holder) if is_over(holder, pool) => Some("which has ended"),
+        Some(Who::Claim(claim)) if claim.gone || claim.last.phase.is_final() => {
+            Some("which is gone or was revoked")
         }
+        Some(_) if was_released(world, place, pool, &entry.uid) => {
+            Some("which an operator released")
+        }
+        Some(holder) if gave_up(holder, entry) => Some("whose request gave that attempt up"),
+        Some(_) => None,
     };
     let entries = pool.status.entries();
     entries
@@ -85,161 +89,69 @@ fn leftovers(world: &World, place: &ObjectRef, pool: &Pool) -> Vec<String> {
         .collect()
 }
 
+/// Nothing can come of it any more, and nobody need be waited for.
+fn is_over(holder: Who<'_>, pool: &Pool) -> bool {
+    match holder {
+        Who::Pod(pod) => has_ended(pod, pool),
+        Who::Claim(claim) => {
+            claim.last.release
+                || matches!(
+                    claim.last.phase,
+                    Phase::Denied | Phase::TimedOut | Phase::Released
+                )
+        }
+    }
+}
+
+/// It waits, and for a later attempt.
+fn gave_up(holder: Who<'_>, entry: &Entry) -> bool {
+    let (waits, attempt) = match holder {
+        Who::Pod(pod) => (pod.last.gated, pod.last.attempt),
+        Who::Claim(claim) => (claim.last.phase == Phase::Pending, claim.last.attempt),
+    };
+    waits && attempt.is_some_and(|it| it > entry.attempt)
+}
+
 /// Live holders by their own record that it does not count.
 fn forgotten(world: &World, place: &ObjectRef, pool: &Pool) -> Vec<String> {
-    let runs = |uid: &str| {
-        world.pods.get(uid).is_some_and(|holder| {
-            holder.is_revealed()
-                && !holder.gone
-                && !holder.last.is_terminal()
-                && holder.end == End::Live
-                && holder
-                    .last
-                    .record()
-                    .is_some_and(|record| record.lease_on(place).is_some())
-        })
+    let lives = |holder: Who<'_>| match holder {
+        Who::Pod(pod) => {
+            !pod.last.gated && !pod.gone && !pod.last.is_terminal() && pod.end == End::Live
+        }
+        Who::Claim(claim) => claim.holds(),
     };
-    let uncounted = world.pods.keys().filter(|uid| {
-        runs(uid) && pool.status.entry(uid).is_none() && !was_released(world, place, pool, uid)
+    let uncounted = world.everybody().filter(|(uid, holder)| {
+        let lease = holder.record().and_then(|it| it.lease_on(place));
+        lives(*holder)
+            && lease.is_some_and(|it| !it.rate)
+            && pool.status.entry(uid).is_none()
+            && !was_released(world, place, pool, uid)
     });
     uncounted
-        .map(|uid| format!("it does not count {uid}, which runs with a record of a lease here"))
-        .collect()
-}
-
-/// A pod that waits for room, or for nothing at all.
-struct Waiter<'a> {
-    pod: &'a Pod,
-    wants: BTreeMap<ObjectRef, Want>,
-    fits: bool,
-}
-
-fn grantable(world: &World) -> Vec<(ObjectRef, String)> {
-    let waiters: Vec<Waiter<'_>> = world
-        .pods
-        .values()
-        .filter(|it| !it.gone)
-        .filter_map(|it| waiter(world, &it.last))
-        .collect();
-    let told = |waiter: &&Waiter<'_>| {
-        waiter.fits
-            && !waiters.iter().any(|other| {
-                rank(other.pod) < rank(waiter.pod)
-                    && other
-                        .wants
-                        .keys()
-                        .any(|place| waiter.wants.contains_key(place))
-            })
-    };
-    waiters
-        .iter()
-        .filter(told)
-        .map(|waiter| {
-            let pod = ObjectRef::new(
-                Kind::Pod,
-                waiter.pod.namespace.clone(),
-                waiter.pod.name.clone(),
-            );
-            let places: Vec<_> = waiter.wants.keys().map(ToString::to_string).collect();
-            (
-                pod,
-                format!(
-                    "it waits, is next, and there is room in {}",
-                    places.join(", ")
-                ),
-            )
+        .map(|(uid, _)| {
+            format!("it does not count {uid}, which runs with a record of a lease here")
         })
         .collect()
 }
 
-/// Its place in the queue; the smallest is first.
-fn rank(pod: &Pod) -> (std::cmp::Reverse<i64>, &str, &str) {
-    (std::cmp::Reverse(pod.priority), &pod.created, &pod.uid)
-}
-
-/// The pod, if nothing but room can keep it waiting.
-fn waiter<'a>(world: &World, pod: &'a Pod) -> Option<Waiter<'a>> {
-    let waits = pod.gated
-        && pod.asks()
-        && !pod.other_gates
-        && !pod.deleting
-        && !pod.is_terminal()
-        && pod
-            .attempt
-            .is_some_and(|attempt| attempt != Attempt::TimedOut);
-    let wants = waits.then(|| wants(world, pod).ok())??;
-    let mut fits = true;
-    for (place, want) in &wants {
-        match standing(world, pod, place, want) {
-            Standing::Aside => return None,
-            Standing::Waits => fits = false,
-            Standing::Fits => {}
-        }
+/// What is wrong with a claim that is there, so long after what happened to it.
+fn overdue(claimant: &Claimant, now: i64, assumptions: &Assumptions) -> Option<String> {
+    let claim = &claimant.last;
+    if claimant.gone {
+        return None;
     }
-    Some(Waiter { pod, wants, fits })
-}
-
-/// What one limit or lock says to a request.
-enum Standing {
-    Fits,
-    Waits,
-    /// It waits for something else than room, and so in no queue.
-    Aside,
-}
-
-fn standing(world: &World, pod: &Pod, place: &ObjectRef, want: &Want) -> Standing {
-    let family = want.family.as_ref().and_then(|family| world.pool(family));
-    let Some(pool) = world.pool(place).or(family) else {
-        return if pod.ignores_missing {
-            Standing::Fits
-        } else {
-            Standing::Aside
-        };
-    };
-    let allowed = pod.namespace == place.namespace || pool.allows == Allows::All;
-    let too_small = pool.kind == Kind::Limit && want.amount.slots() > pool.slots;
-    match pool.mode {
-        Mode::Paused => Standing::Aside,
-        _ if !allowed || pool.status.unreadable > 0 => Standing::Aside,
-        Mode::Disabled => Standing::Fits,
-        // The worker's own limit is not there: nobody holds it, unless there may be no more of them.
-        Mode::Active if pool.family_label.is_some() => {
-            let full = workers(world, want.family.as_ref()) >= pool.workers_max;
-            if full || too_small {
-                Standing::Aside
-            } else {
-                Standing::Fits
-            }
-        }
-        Mode::Active if too_small => Standing::Aside,
-        Mode::Active if has_room(pool, pod, want.amount) => Standing::Fits,
-        Mode::Active => Standing::Waits,
+    if claim.release && !claim.phase.is_final() {
+        return Some("its holder released it, and it is neither gone nor Released".into());
     }
-}
-
-/// How many workers of a family have limits.
-fn workers(world: &World, family: Option<&ObjectRef>) -> usize {
-    let Some(family) = family else { return 0 };
-    let prefix = format!("{}--", family.name);
-    let is_worker = |place: &ObjectRef| {
-        place.kind == family.kind
-            && place.namespace == family.namespace
-            && place.name.starts_with(&prefix)
-            && world.pool(place).is_some()
-    };
-    world.places.keys().filter(|place| is_worker(place)).count()
-}
-
-/// Whether a pod fits beside all others; leases of its own that a grant left behind are no obstacle to it.
-fn has_room(pool: &Pool, pod: &Pod, amount: Amount) -> bool {
-    let mut others = pool.status.entries().filter(|entry| entry.uid != pod.uid);
-    let fits = match amount {
-        Amount::Slots(slots) => {
-            let held = others.fold(slots, |sum, entry| sum.saturating_add(entry.amount.slots()));
-            held <= pool.slots
-        }
-        Amount::Exclusive => others.next().is_none(),
-        Amount::Shared => others.all(|entry| entry.amount == Amount::Shared),
-    };
-    fits && pool.status.leases.len() < LEASES_MAX
+    let since = |moment: i64| now.saturating_sub(moment);
+    let silent = since(claimant.renewed_at);
+    if claimant.holds() && !claim.follows_pod && claimant.renewed_at > 0 {
+        let most = claim.expiry_ms() / 1000 + OVERDUE_SECONDS;
+        return (silent > most)
+            .then(|| format!("it was not renewed for {silent} s, and is Granted still"));
+    }
+    let ended = since(claimant.ended_at.filter(|it| *it > 0)?);
+    let most = assumptions.ended_claims_seconds() + OVERDUE_SECONDS;
+    (claim.phase.is_final() && ended > most)
+        .then(|| format!("it ended {ended} s ago, and is kept still"))
 }

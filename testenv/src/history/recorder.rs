@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::error::Error;
 use super::etcd::{self, Range, Write};
@@ -57,7 +57,7 @@ impl Scope {
 }
 
 impl History {
-    /// Reads every version of the limits, locks and pods of these namespaces, and of all nodes, from etcd.
+    /// Reads every version of the limits, locks, pods and claims of these namespaces, and of all nodes, from etcd.
     ///
     /// Fails when etcd cannot be read, when it has forgotten old revisions, or when an object is not stored as JSON.
     pub async fn record(etcd_url: &str, scope: Scope) -> Result<Self, Error> {
@@ -74,6 +74,7 @@ pub struct Recording {
     scope: Scope,
     writes: Vec<(i64, ObjectRef, Option<Value>)>,
     revision: i64,
+    read_seconds: Option<i64>,
 }
 
 impl Recording {
@@ -85,6 +86,7 @@ impl Recording {
             scope,
             writes: Vec::new(),
             revision: 0,
+            read_seconds: None,
         }
     }
 
@@ -93,6 +95,7 @@ impl Recording {
     /// Fails as [`History::record`] does; what was read before stays.
     pub async fn catch_up(&mut self) -> Result<i64, Error> {
         let from = self.revision.saturating_add(1);
+        let begun = jiff::Timestamp::now().as_second();
         let read = etcd::read(&self.etcd_url, &self.scope.ranges(), from).await?;
         let mut writes = Vec::with_capacity(read.writes.len());
         for write in read.writes {
@@ -102,6 +105,7 @@ impl Recording {
         }
         self.writes.append(&mut writes);
         self.revision = self.revision.max(read.revision);
+        self.read_seconds = Some(begun);
         Ok(self.revision)
     }
 
@@ -123,11 +127,15 @@ impl Recording {
     /// What was read so far, as a history that can be judged.
     #[must_use]
     pub fn into_history(self) -> History {
-        History::from_writes(self.scope, self.revision, self.writes)
+        let history = History::from_writes(self.scope, self.revision, self.writes);
+        match self.read_seconds {
+            Some(seconds) => history.read_at(seconds),
+            None => history,
+        }
     }
 }
 
-/// Decodes the value of a write; drops `managedFields`, which are most of it and prove nothing.
+/// Decodes the value of a write; of `managedFields`, which are most of it, only the youngest time is kept.
 fn decode(write: &Write) -> Result<Option<Value>, Error> {
     let Some(bytes) = &write.value else {
         return Ok(None);
@@ -136,8 +144,14 @@ fn decode(write: &Write) -> Result<Option<Value>, Error> {
         key: write.key.clone(),
         revision: write.revision,
     })?;
-    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
-        metadata.remove("managedFields");
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata")
+        && let Some(Value::Array(managers)) = metadata.remove("managedFields")
+    {
+        let times = managers.iter().filter_map(|it| it.get("time")?.as_str());
+        // All are of one form, in UTC and whole seconds, whose order is that of the text.
+        if let Some(youngest) = times.max() {
+            metadata.insert("managedFields".into(), json!([{"time": youngest}]));
+        }
     }
     Ok(Some(object))
 }
@@ -159,6 +173,7 @@ mod tests {
                 "/registry/sluice.dev/concurrencylimits/team-a/",
                 "/registry/sluice.dev/locks/team-a/",
                 "/registry/pods/team-a/",
+                "/registry/sluice.dev/slotclaims/team-a/",
                 "/registry/minions/",
             ]
         );
@@ -178,17 +193,20 @@ mod tests {
     }
 
     #[test]
-    fn managed_fields_are_dropped_and_protobuf_is_named() {
+    fn of_managed_fields_the_time_stays_and_protobuf_is_named() {
         let write = |value: &[u8]| Write {
             revision: 4,
             key: "/registry/pods/ns/p".into(),
             value: Some(value.to_vec()),
         };
         let object = decode(&write(
-            br#"{"metadata": {"name": "p", "managedFields": [1]}}"#,
+            br#"{"metadata": {"name": "p", "managedFields": [1, {"time": "b", "f": 1}, {"time": "a"}]}}"#,
         ))
         .unwrap();
-        assert_eq!(object.unwrap().to_string(), r#"{"metadata":{"name":"p"}}"#);
+        assert_eq!(
+            object.unwrap(),
+            json!({"metadata": {"name": "p", "managedFields": [{"time": "b"}]}})
+        );
         let error = decode(&write(b"k8s\0\x0a")).unwrap_err();
         assert!(
             error.to_string().contains("--storage-media-type"),

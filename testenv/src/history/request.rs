@@ -1,4 +1,4 @@
-//! The words in which pods ask and statuses answer: how much, which attempt, and the record of a grant.
+//! The words in which pods and claims ask and statuses answer: how much, which attempt, and the record of a grant.
 //!
 //! Reads JSON leniently, because a history may hold what people wrote by hand; what cannot be read is said, never
 //! guessed. Tested here.
@@ -8,6 +8,9 @@ use std::fmt;
 use serde_json::Value;
 
 use super::version::{Kind, ObjectRef};
+
+/// How numbers say `timed-out`.
+const LAST_ATTEMPT: u64 = 1 << 32;
 
 /// How much of a limit or lock one holder has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,11 +85,14 @@ impl Attempt {
         }
     }
 
-    /// Reads the field of a lease or a record.
-    fn from_field(value: Option<&Value>) -> Option<Self> {
+    /// Reads the field of a lease, a record, or a claim's status.
+    pub(super) fn from_field(value: Option<&Value>) -> Option<Self> {
         match value {
             Some(Value::String(text)) => Self::from_annotation(Some(text)),
-            Some(value) => value.as_u64().map(Self::Number),
+            Some(value) => value.as_u64().map(|number| match number {
+                LAST_ATTEMPT => Self::TimedOut,
+                number => Self::Number(number),
+            }),
             None => Some(Self::Number(0)),
         }
     }
@@ -105,7 +111,7 @@ impl fmt::Display for Attempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) uid: String,
-    /// `Pod`, or a kind that a later version knows.
+    /// `Pod`, `Claim`, or a kind that a later version knows.
     pub(super) kind: String,
     /// Namespace of the holder, where it says one.
     pub(super) namespace: Option<String>,
@@ -113,6 +119,10 @@ pub(super) struct Entry {
     pub(super) amount: Amount,
     pub(super) token: i64,
     pub(super) attempt: Attempt,
+    /// Taken from a limit with `decay`: nothing is held by it.
+    pub(super) rate: bool,
+    /// How long it stays when its claim is gone, where it says so.
+    pub(super) linger_seconds: Option<i64>,
 }
 
 impl Entry {
@@ -126,6 +136,8 @@ impl Entry {
             amount: Amount::read(value)?,
             token: value.get("token").and_then(Value::as_i64).unwrap_or(0),
             attempt: Attempt::from_field(value.get("attempt"))?,
+            rate: is_rate(value),
+            linger_seconds: value.get("lingerSeconds").and_then(Value::as_i64),
         })
     }
 
@@ -138,7 +150,7 @@ impl Entry {
     }
 }
 
-/// The record that a reveal writes on a pod.
+/// The record that a reveal writes on a pod or a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) attempt: Attempt,
@@ -154,6 +166,8 @@ pub(super) struct RecordedLease {
     pub(super) pool_uid: String,
     pub(super) amount: Amount,
     pub(super) token: i64,
+    /// Taken from a limit with `decay`: nothing is held by it.
+    pub(super) rate: bool,
 }
 
 impl Record {
@@ -166,6 +180,11 @@ impl Record {
             .get("leases")
             .and_then(Value::as_array)
             .ok_or("it has no list of leases")?;
+        Self::of(attempt, leases, namespace)
+    }
+
+    /// What was granted under this attempt, by a list of leases.
+    pub(super) fn of(attempt: Attempt, leases: &[Value], namespace: &str) -> Result<Self, String> {
         let leases: Option<Vec<_>> = leases
             .iter()
             .map(|lease| RecordedLease::read(lease, namespace))
@@ -194,8 +213,13 @@ impl RecordedLease {
             pool_uid: text("uid")?.to_owned(),
             amount: Amount::read(value)?,
             token: value.get("token")?.as_i64()?,
+            rate: is_rate(value),
         })
     }
+}
+
+fn is_rate(value: &Value) -> bool {
+    value.get("rate").and_then(Value::as_bool).unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -238,5 +262,7 @@ mod tests {
         assert!(read(Some("10")) > read(Some("9")));
         assert!(read(Some("timed-out")) > read(Some("10")));
         assert_eq!(read(Some("x")), None);
+        let last = Value::from(LAST_ATTEMPT);
+        assert_eq!(Attempt::from_field(Some(&last)), Some(Attempt::TimedOut));
     }
 }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::grammar::{is_segment, mentions};
+use super::claim::Claim;
+use super::grammar::{Mention, is_segment, mentions};
 use super::pod::Pod;
 use super::request::Amount;
 use super::version::ObjectRef;
@@ -21,9 +22,25 @@ pub(super) struct Want {
 /// Resolves what a pod asks for; says why it cannot.
 pub(super) fn wants(world: &World, pod: &Pod) -> Result<BTreeMap<ObjectRef, Want>, String> {
     let mentions = mentions(&pod.namespace, pod.slots.as_deref(), pod.locks.as_deref())?;
+    resolved(world, &pod.labels, mentions)
+}
+
+/// Resolves what a claim asks for, which names the worker of a family itself; says why it cannot.
+pub(super) fn claim_wants(
+    world: &World,
+    claim: &Claim,
+) -> Result<BTreeMap<ObjectRef, Want>, String> {
+    resolved(world, &BTreeMap::new(), claim.mentions.clone()?)
+}
+
+fn resolved(
+    world: &World,
+    labels: &BTreeMap<String, String>,
+    mentions: Vec<Mention>,
+) -> Result<BTreeMap<ObjectRef, Want>, String> {
     let mut wants: BTreeMap<ObjectRef, Want> = BTreeMap::new();
     for (named, amount) in mentions {
-        let (place, family) = serving(world, pod, named)?;
+        let (place, family) = serving(world, labels, named)?;
         wants
             .entry(place)
             .and_modify(|want| want.amount = want.amount.merged(amount))
@@ -34,7 +51,7 @@ pub(super) fn wants(world: &World, pod: &Pod) -> Result<BTreeMap<ObjectRef, Want
 
 fn serving(
     world: &World,
-    pod: &Pod,
+    labels: &BTreeMap<String, String>,
     named: ObjectRef,
 ) -> Result<(ObjectRef, Option<ObjectRef>), String> {
     let Some(pool) = world.pool(&named) else {
@@ -44,8 +61,7 @@ fn serving(
     let Some(label) = &pool.family_label else {
         return Ok((named, None));
     };
-    let worker = pod
-        .labels
+    let worker = labels
         .get(label)
         .ok_or_else(|| format!("no label {label} says which worker of family {named} it is for"))?;
     if !is_segment(worker) {

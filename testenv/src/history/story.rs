@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use super::claim::Claim;
 use super::pod::Pod;
 use super::pool::{Pool, Status};
+use super::resolve::{claim_wants, wants};
 use super::version::{History, ObjectRef};
 use super::world::{Change, World};
 
@@ -12,7 +14,7 @@ use super::world::{Change, World};
 const LINES_MAX: usize = 400;
 
 impl History {
-    /// Tells what happened to everything of this name, and to every pod that ever held or named it.
+    /// Tells what happened to everything of this name, and to every pod and claim that ever held or named it.
     #[must_use]
     pub fn story(&self, name: &str) -> String {
         let cast = self.cast(name);
@@ -27,6 +29,7 @@ impl History {
             let told = match change {
                 Change::Pool(change) => pool_line(change.old.as_deref(), change.new.as_deref()),
                 Change::Pod(change) => pod_line(change.old.as_deref(), change.new.as_deref()),
+                Change::Claim(change) => claim_line(change.old.as_deref(), change.new.as_deref()),
                 Change::Node => "changed".into(),
             };
             if !told.is_empty() {
@@ -65,16 +68,23 @@ impl History {
         let pools = cast.clone();
         let mut world = World::default();
         for version in self.versions() {
-            if let Change::Pod(change) = world.take(version) {
-                let pod = change.new.or(change.old);
-                let wants = pod
-                    .as_deref()
-                    .and_then(|pod| super::resolve::wants(&world, pod).ok());
-                let names =
-                    wants.is_some_and(|wants| wants.keys().any(|place| pools.contains(place)));
-                if names || uids.contains(&change.uid) {
-                    cast.insert(change.place);
+            let (place, uid, wants) = match world.take(version) {
+                Change::Pod(change) => {
+                    let pod = change.new.or(change.old);
+                    let wants = pod.as_deref().map(|pod| wants(&world, pod));
+                    (change.place, change.uid, wants)
                 }
+                Change::Claim(change) => {
+                    let claim = change.new.or(change.old);
+                    let wants = claim.as_deref().map(|claim| claim_wants(&world, claim));
+                    (change.place, change.uid, wants)
+                }
+                Change::Pool(_) | Change::Node => continue,
+            };
+            let wants = wants.and_then(Result::ok);
+            let names = wants.is_some_and(|wants| wants.keys().any(|place| pools.contains(place)));
+            if names || uids.contains(&uid) {
+                cast.insert(place);
             }
         }
         cast
@@ -191,6 +201,51 @@ fn pod_line(old: Option<&Pod>, new: Option<&Pod>) -> String {
     }
     if !old.deleting && new.deleting {
         told.push("being deleted".into());
+    }
+    told.join("; ")
+}
+
+fn claim_line(old: Option<&Claim>, new: Option<&Claim>) -> String {
+    let Some(new) = new else {
+        return format!(
+            "gone (last {})",
+            old.map_or("unknown".into(), |old| format!("{:?}", old.phase))
+        );
+    };
+    let mut told = Vec::new();
+    let Some(old) = old else {
+        let asks = match &new.mentions {
+            Ok(mentions) => mentions
+                .iter()
+                .map(|(place, amount)| format!("{amount} of {place}"))
+                .collect::<Vec<_>>()
+                .join(", "),
+            Err(why) => why.clone(),
+        };
+        return format!("created ({}), asks for {asks}", new.uid);
+    };
+    if old.phase != new.phase {
+        let reason = &new.reason;
+        told.push(format!("{:?} → {:?} {reason}", old.phase, new.phase));
+    }
+    if let (None, Some(Ok(record))) = (&old.record, &new.record) {
+        let leases = record.leases.iter();
+        let leases: Vec<_> = leases
+            .map(|it| format!("{} of {}, token {}", it.amount, it.pool, it.token))
+            .collect();
+        told.push(format!("granted {}", leases.join("; ")));
+    }
+    if old.attempt != new.attempt {
+        told.push(
+            new.attempt
+                .map_or_else(|| "unreadable attempt".into(), |it| it.to_string()),
+        );
+    }
+    if old.seq != new.seq {
+        told.push(format!("renewed, seq {}", new.seq));
+    }
+    if !old.release && new.release {
+        told.push("released by its holder".into());
     }
     told.join("; ")
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::claim::{Claim, Phase};
 use super::rules::running;
 use super::version::{History, ObjectRef};
+use super::who::Who;
 use super::world::{Change, World};
 
 /// Figures of a whole history.
@@ -12,6 +14,8 @@ use super::world::{Change, World};
 pub struct Summary {
     /// Pods that were revealed with a record.
     pub grants: usize,
+    /// Claims that were granted.
+    pub claims: usize,
     /// Each limit and lock that ever was.
     pub pools: BTreeMap<ObjectRef, PoolSummary>,
 }
@@ -23,7 +27,7 @@ pub struct PoolSummary {
     pub slots: i64,
     /// Most slots (of a lock: holders) held at once by leases and adopted holders together.
     pub highest_held: i64,
-    /// Most slots (of a lock: holders) of pods that could run at once, by their own records.
+    /// Most slots (of a lock: holders) of pods that could run and claims that held at once, by their own records.
     pub highest_running: i64,
     /// Leases given.
     pub leases: usize,
@@ -32,12 +36,28 @@ pub struct PoolSummary {
 }
 
 impl Summary {
+    /// Counts who may work wherever this holder was just told that it may.
+    fn note_running(&mut self, world: &World, uid: &str) {
+        let record = world.who(uid).and_then(Who::record);
+        for lease in record.into_iter().flat_map(|record| &record.leases) {
+            let Some(current) = world.pool(&lease.pool) else {
+                continue;
+            };
+            let sum = running(world, &lease.pool, current)
+                .iter()
+                .fold(0_i64, |sum, (_, it)| sum.saturating_add(it.slots()));
+            let pool = self.pools.entry(lease.pool.clone()).or_default();
+            pool.highest_running = pool.highest_running.max(sum);
+        }
+    }
+
     /// Writes of statuses for each grant; `None` without grants.
     #[must_use]
     pub fn status_writes_per_grant(&self) -> Option<f64> {
         let writes: usize = self.pools.values().map(|pool| pool.status_versions).sum();
         let exact = |number: usize| u32::try_from(number).map(f64::from).ok();
-        (self.grants > 0).then(|| Some(exact(writes)? / exact(self.grants)?))?
+        let grants = self.grants.saturating_add(self.claims);
+        (grants > 0).then(|| Some(exact(writes)? / exact(grants)?))?
     }
 }
 
@@ -63,6 +83,9 @@ impl fmt::Display for Summary {
             )?;
         }
         write!(formatter, "{} pods granted", self.grants)?;
+        if self.claims > 0 {
+            write!(formatter, ", {} claims granted", self.claims)?;
+        }
         match self.status_writes_per_grant() {
             Some(writes) => write!(
                 formatter,
@@ -96,18 +119,17 @@ impl History {
                     let Some(new) = change.new.filter(|new| !new.gated && was_gated) else {
                         continue;
                     };
-                    let Some(record) = new.record() else { continue };
-                    summary.grants = summary.grants.saturating_add(1);
-                    for lease in &record.leases {
-                        let Some(current) = world.pool(&lease.pool) else {
-                            continue;
-                        };
-                        let now = running(&world, &lease.pool, current);
-                        let sum = now
-                            .iter()
-                            .fold(0_i64, |sum, (_, it)| sum.saturating_add(it.slots()));
-                        let pool = summary.pools.entry(lease.pool.clone()).or_default();
-                        pool.highest_running = pool.highest_running.max(sum);
+                    if new.record().is_some() {
+                        summary.grants = summary.grants.saturating_add(1);
+                        summary.note_running(&world, &change.uid);
+                    }
+                }
+                Change::Claim(change) => {
+                    let granted = |claim: &Claim| claim.phase == Phase::Granted;
+                    let before = change.old.as_deref().is_some_and(granted);
+                    if !before && change.new.as_deref().is_some_and(granted) {
+                        summary.claims = summary.claims.saturating_add(1);
+                        summary.note_running(&world, &change.uid);
                     }
                 }
                 Change::Node => {}

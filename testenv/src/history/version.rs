@@ -1,12 +1,13 @@
 //! A history as plain data: versions of objects in the order in which etcd wrote them.
 //!
-//! Knows where Kubernetes keeps the four kinds in etcd, and nothing else about them. Tested here and by everything
+//! Knows where Kubernetes keeps the five kinds in etcd, and nothing else about them. Tested here and by everything
 //! that reads a history.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::recorder::Scope;
@@ -20,12 +21,14 @@ pub enum Kind {
     Lock,
     /// `Pod`.
     Pod,
+    /// `SlotClaim`.
+    Claim,
     /// `Node`.
     Node,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Limit, Self::Lock, Self::Pod, Self::Node];
+    pub(super) const ALL: [Self; 5] = [Self::Limit, Self::Lock, Self::Pod, Self::Claim, Self::Node];
 
     /// Where the API server keeps objects of this kind in etcd.
     pub(super) fn prefix(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Kind {
             Self::Limit => "/registry/sluice.dev/concurrencylimits/",
             Self::Lock => "/registry/sluice.dev/locks/",
             Self::Pod => "/registry/pods/",
+            Self::Claim => "/registry/sluice.dev/slotclaims/",
             Self::Node => "/registry/minions/",
         }
     }
@@ -51,6 +55,7 @@ impl Kind {
             Self::Limit => "limit",
             Self::Lock => "lock",
             Self::Pod => "pod",
+            Self::Claim => "claim",
             Self::Node => "node",
         }
     }
@@ -84,7 +89,7 @@ impl ObjectRef {
         }
     }
 
-    /// Reads a key of etcd; `None` when it belongs to none of the four kinds.
+    /// Reads a key of etcd; `None` when it belongs to none of the five kinds.
     pub(super) fn from_etcd_key(key: &str) -> Option<Self> {
         Kind::ALL.into_iter().find_map(|kind| {
             let rest = key.strip_prefix(kind.prefix())?;
@@ -125,6 +130,8 @@ pub struct Version {
     pub object: Option<Arc<Value>>,
     /// The object before this write; `None` when this write created it.
     pub previous: Option<Arc<Value>>,
+    /// When the server made it, in whole seconds since 1970; `None` for a deletion, of which nothing says when.
+    pub written_seconds: Option<i64>,
 }
 
 impl Version {
@@ -141,6 +148,7 @@ pub struct History {
     versions: Vec<Version>,
     revision: i64,
     scope: Scope,
+    read_seconds: Option<i64>,
 }
 
 impl History {
@@ -158,7 +166,8 @@ impl History {
         let mut last: BTreeMap<ObjectRef, Arc<Value>> = BTreeMap::new();
         let versions = writes
             .into_iter()
-            .map(|(revision, place, object)| {
+            .map(|(revision, place, mut object)| {
+                let written_seconds = object.as_mut().and_then(take_stamp);
                 let object = object.map(Arc::new);
                 let previous = match &object {
                     Some(object) => last.insert(place.clone(), Arc::clone(object)),
@@ -173,6 +182,7 @@ impl History {
                     uid: uid.unwrap_or_default().to_owned(),
                     object,
                     previous,
+                    written_seconds,
                 }
             })
             .collect();
@@ -180,7 +190,20 @@ impl History {
             versions,
             revision,
             scope,
+            read_seconds: None,
         }
+    }
+
+    /// The same, read from the store at this time, in seconds since 1970.
+    #[must_use]
+    pub fn read_at(mut self, seconds: i64) -> Self {
+        self.read_seconds = Some(seconds);
+        self
+    }
+
+    /// When it was read, as far as that is known.
+    pub(super) fn read_seconds(&self) -> Option<i64> {
+        self.read_seconds
     }
 
     /// All versions, in etcd's order.
@@ -211,6 +234,23 @@ impl History {
     }
 }
 
+/// When an object was written, by the youngest of its `managedFields`, which are taken off: they are most of it and
+/// prove nothing else. The server stamps them as it handles a write, so a write is never durable before its stamp.
+pub(super) fn take_stamp(object: &mut Value) -> Option<i64> {
+    let managed = object
+        .get_mut("metadata")?
+        .as_object_mut()?
+        .remove("managedFields")?;
+    let times = managed.as_array().into_iter().flatten();
+    let seconds = times.filter_map(|it| seconds_of(it.get("time")?.as_str()?));
+    seconds.max()
+}
+
+/// Reads a time as the API writes it.
+pub(super) fn seconds_of(text: &str) -> Option<i64> {
+    text.parse::<Timestamp>().ok().map(Timestamp::as_second)
+}
+
 fn uid(object: &Value) -> Option<&str> {
     object.pointer("/metadata/uid")?.as_str()
 }
@@ -232,8 +272,23 @@ mod tests {
             read("/registry/minions/node-1"),
             Some(ObjectRef::new(Kind::Node, "", "node-1"))
         );
+        assert_eq!(
+            read("/registry/sluice.dev/slotclaims/team-a/c"),
+            Some(ObjectRef::new(Kind::Claim, "team-a", "c"))
+        );
         assert_eq!(read("/registry/pods/no-slash"), None);
         assert_eq!(read("/registry/secrets/team-a/x"), None);
+    }
+
+    #[test]
+    fn the_youngest_manager_says_when_it_was_written() {
+        let time = |at: &str| json!({"manager": "m", "time": at});
+        let times = [time("2026-11-21T10:00:05Z"), time("2026-11-21T10:00:03Z")];
+        let mut object = json!({"metadata": {"managedFields": times}});
+        let second = seconds_of("2026-11-21T10:00:05Z");
+        assert_eq!((take_stamp(&mut object), second.is_some()), (second, true));
+        assert_eq!(object, json!({"metadata": {}}));
+        assert_eq!(take_stamp(&mut object), None);
     }
 
     #[test]

@@ -30,11 +30,15 @@ pub enum Invariant {
     Quiescence,
     /// 11: epochs never go back, and each has one leader.
     Epoch,
+    /// 12: the phases of a claim go forwards, and none is taken away from a holder that still may renew it.
+    ClaimLife,
+    /// 13: at no instant do more believe to hold than there are slots.
+    Belief,
 }
 
 impl Invariant {
     /// All of them, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Capacity,
         Self::OneLease,
         Self::Reveal,
@@ -46,6 +50,8 @@ impl Invariant {
         Self::BatchChain,
         Self::Quiescence,
         Self::Epoch,
+        Self::ClaimLife,
+        Self::Belief,
     ];
 
     /// Its number, from 1.
@@ -63,6 +69,8 @@ impl Invariant {
             Self::BatchChain => 9,
             Self::Quiescence => 10,
             Self::Epoch => 11,
+            Self::ClaimLife => 12,
+            Self::Belief => 13,
         }
     }
 }

@@ -5,17 +5,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::evidence::{End, has_ended};
+use super::claim::Claim;
+use super::evidence::End;
 use super::pod::{Pod, is_out_of_service};
 use super::pool::Pool;
-use super::request::{Attempt, Entry};
+use super::request::Entry;
 use super::version::{Kind, ObjectRef, Version};
+use super::who::{Claimant, Who};
 
 /// Everything there is, and was.
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) places: BTreeMap<ObjectRef, Place>,
     pub(super) pods: BTreeMap<String, Holder>,
+    pub(super) claims: BTreeMap<String, Claimant>,
+    /// When the youngest write so far was made, in whole seconds since 1970: what is written next is not earlier.
+    /// 0: no write has said.
+    pub(super) now: i64,
     /// Nodes that are there and not declared to be off.
     nodes: BTreeSet<String>,
 }
@@ -70,6 +76,7 @@ pub(super) struct Holder {
 pub(super) enum Change {
     Pool(PoolChange),
     Pod(PodChange),
+    Claim(ClaimChange),
     Node,
 }
 
@@ -95,12 +102,25 @@ pub(super) struct PodChange {
     pub(super) new: Option<Arc<Pod>>,
 }
 
+/// A write of a claim.
+#[derive(Debug)]
+pub(super) struct ClaimChange {
+    pub(super) place: ObjectRef,
+    pub(super) uid: String,
+    pub(super) old: Option<Arc<Claim>>,
+    pub(super) new: Option<Arc<Claim>>,
+    /// When the one before had been granted or renewed last.
+    pub(super) renewed_before: Option<i64>,
+}
+
 impl World {
     /// Takes the next version; says what it changed.
     pub(super) fn take(&mut self, version: &Version) -> Change {
+        self.now = self.now.max(version.written_seconds.unwrap_or(0));
         match version.kind {
             Kind::Limit | Kind::Lock => Change::Pool(self.take_pool(version)),
             Kind::Pod => Change::Pod(self.take_pod(version)),
+            Kind::Claim => Change::Claim(self.take_claim(version)),
             Kind::Node => {
                 self.take_node(version);
                 Change::Node
@@ -118,6 +138,19 @@ impl World {
         self.places.get(place)?.incarnations.get(uid)
     }
 
+    /// The pod or claim with this uid.
+    pub(super) fn who(&self, uid: &str) -> Option<Who<'_>> {
+        let pod = self.pods.get(uid).map(Who::Pod);
+        pod.or_else(|| self.claims.get(uid).map(Who::Claim))
+    }
+
+    /// All pods and claims there ever were.
+    pub(super) fn everybody(&self) -> impl Iterator<Item = (&String, Who<'_>)> {
+        let pods = self.pods.iter().map(|(uid, pod)| (uid, Who::Pod(pod)));
+        let claims = self.claims.iter();
+        pods.chain(claims.map(|(uid, claim)| (uid, Who::Claim(claim))))
+    }
+
     fn take_pool(&mut self, version: &Version) -> PoolChange {
         let place = version.object_ref();
         let new = version
@@ -127,13 +160,16 @@ impl World {
         let fresh = new
             .as_ref()
             .map_or_else(Vec::new, |pool| self.fresh_entries(&place, pool));
+        let old = self.places.get_mut(&place).and_then(|at| at.current.take());
+        let gone_for_good = match (&old, &new) {
+            (Some(old), Some(new)) => self.gone_for_good(&place, old, new),
+            _ => Vec::new(),
+        };
         let at = self.places.entry(place.clone()).or_default();
-        let old = at.current.take();
         let highest_before = at.highest_token;
-        match (&old, &new) {
-            (Some(old), Some(new)) => at.settle(&self.pods, old, new),
-            (Some(old), None) => at.bury(old),
-            (None, _) => {}
+        at.settled.extend(gone_for_good);
+        if let (Some(old), None) = (&old, &new) {
+            at.bury(old);
         }
         if let Some(pool) = &new {
             at.note(pool);
@@ -154,11 +190,11 @@ impl World {
         let issued = self.places.get(place).map(|it| &it.issued);
         let is_fresh = |entry: &&Entry| {
             let seen = issued.is_some_and(|it| it.contains(&(entry.uid.clone(), entry.token)));
-            let holder = self.pods.get(&entry.uid);
-            let runs = holder.is_none_or(|pod| !pod.last.gated);
+            let holder = self.who(&entry.uid);
+            let runs = holder.is_none_or(Who::is_told);
             let untold = runs && entry.token == 0;
             let recorded = holder
-                .and_then(|pod| pod.last.record()?.lease_on(place))
+                .and_then(|holder| holder.record()?.lease_on(place))
                 .is_some_and(|lease| lease.token == entry.token);
             !(seen || recorded || untold)
         };
@@ -199,6 +235,46 @@ impl World {
         }
     }
 
+    fn take_claim(&mut self, version: &Version) -> ClaimChange {
+        let read = |object| Arc::new(Claim::read(&version.namespace, &version.name, object));
+        let new = version.object.as_deref().map(read);
+        let old = version
+            .previous
+            .as_deref()
+            .map(read)
+            .filter(|old| old.uid == version.uid);
+        let now = self.now;
+        let renewed_before = self.claims.get(&version.uid).map(|it| it.renewed_at);
+        if let Some(claim) = new.as_ref().or(old.as_ref()) {
+            let fresh = || Claimant::new(claim, now);
+            let claimant = self.claims.entry(version.uid.clone());
+            claimant
+                .or_insert_with(fresh)
+                .take(claim, new.is_none(), now);
+        }
+        ClaimChange {
+            place: version.object_ref(),
+            uid: version.uid.clone(),
+            old,
+            new,
+            renewed_before,
+        }
+    }
+
+    /// Holders whose entries this write took out, and for good.
+    fn gone_for_good(&self, place: &ObjectRef, old: &Pool, new: &Pool) -> Vec<String> {
+        let released = self.incarnation(place, &new.uid).map(|it| &it.released);
+        let is_over = |uid: &String| {
+            let ended = self.who(uid).is_none_or(|it| it.is_over(new));
+            let freed = new.released.contains(uid) || released.is_some_and(|it| it.contains(uid));
+            ended || freed
+        };
+        let left = old.status.entries().map(|entry| &entry.uid);
+        left.filter(|uid| new.status.entry(uid).is_none() && is_over(uid))
+            .cloned()
+            .collect()
+    }
+
     fn take_node(&mut self, version: &Version) {
         let works = version
             .object
@@ -218,22 +294,6 @@ impl World {
 }
 
 impl Place {
-    /// Remembers whose leases went for good.
-    fn settle(&mut self, pods: &BTreeMap<String, Holder>, old: &Pool, new: &Pool) {
-        let released = self.incarnations.get(&new.uid).map(|it| &it.released);
-        for entry in old.status.entries() {
-            let stays = new.status.entry(&entry.uid).is_some();
-            let ended = pods
-                .get(&entry.uid)
-                .is_none_or(|holder| has_ended(holder, new));
-            let freed = new.released.contains(&entry.uid)
-                || released.is_some_and(|it| it.contains(&entry.uid));
-            if !stays && (ended || freed) {
-                self.settled.insert(entry.uid.clone());
-            }
-        }
-    }
-
     fn bury(&mut self, deleted: &Pool) {
         self.former = Some(deleted.uid.clone());
         if let Some(incarnation) = self.incarnations.get_mut(&deleted.uid) {
@@ -271,19 +331,5 @@ impl Place {
             self.highest_token = self.highest_token.max(entry.token);
             self.settled.remove(&entry.uid);
         }
-    }
-}
-
-impl Holder {
-    /// May run: its gate is gone, and nobody has said that it ended.
-    pub(super) fn is_revealed(&self) -> bool {
-        !self.last.gated
-    }
-
-    /// The attempt that its leases must have to count: that of its record, else its own.
-    pub(super) fn attempt(&self) -> Option<Attempt> {
-        self.last
-            .record()
-            .map_or(self.last.attempt, |record| Some(record.attempt))
     }
 }

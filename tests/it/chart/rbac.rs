@@ -10,7 +10,7 @@ use super::render::find;
 const VERSION: &str = "1.37.1";
 
 /// What the controller may do in the namespaces it serves, as `group/resource verb`.
-pub(super) const SERVED: [&str; 19] = [
+pub(super) const SERVED: [&str; 24] = [
     "sluice.dev/concurrencylimits get",
     "sluice.dev/concurrencylimits list",
     "sluice.dev/concurrencylimits watch",
@@ -24,6 +24,11 @@ pub(super) const SERVED: [&str; 19] = [
     "sluice.dev/locks watch",
     "sluice.dev/locks/status update",
     "sluice.dev/locks/status patch",
+    "sluice.dev/slotclaims get",
+    "sluice.dev/slotclaims list",
+    "sluice.dev/slotclaims watch",
+    "sluice.dev/slotclaims delete",
+    "sluice.dev/slotclaims/status patch",
     "/pods get",
     "/pods list",
     "/pods watch",
@@ -31,8 +36,12 @@ pub(super) const SERVED: [&str; 19] = [
     "/pods/status patch",
     "events.k8s.io/events create",
 ];
-/// What of that it needs on bad days only: a limit is read again when an answer was lost, or came before the watch's.
-pub(super) const SELDOM: [&str; 2] = ["sluice.dev/concurrencylimits get", "sluice.dev/locks get"];
+/// What of that it needs on bad days only: an object is read again when an answer was lost, or came before the watch's.
+pub(super) const SELDOM: [&str; 3] = [
+    "sluice.dev/concurrencylimits get",
+    "sluice.dev/locks get",
+    "sluice.dev/slotclaims get",
+];
 /// What it may do besides when it serves the whole cluster.
 pub(super) const EVERYWHERE: [&str; 2] = ["/namespaces list", "/namespaces watch"];
 /// What it may read that belongs to no namespace.
@@ -169,6 +178,26 @@ async fn nobody_has_a_wildcard_and_people_write_no_status() {
         }
     }
     assert_eq!(names, BTreeSet::from(["sluice-admin", "sluice-viewer"]));
+}
+
+/// The role of programs that take slots: it is bound by people, and part of no other.
+#[tokio::test]
+async fn who_takes_slots_has_these_rights() {
+    let objects = Helm::offline().await.template(VERSION, &[]).await.unwrap();
+    let role = find(&objects, "ClusterRole", "sluice-claimer");
+    let claims = ["get", "list", "watch", "create", "patch", "delete"];
+    let mut expected: BTreeSet<String> = claims
+        .iter()
+        .map(|verb| format!("sluice.dev/slotclaims {verb}"))
+        .collect();
+    for resource in ["concurrencylimits", "locks"] {
+        expected.extend(["get", "list"].map(|verb| format!("sluice.dev/{resource} {verb}")));
+    }
+    assert_eq!(rights(role), expected);
+    let writers = objects.iter().filter(|object| {
+        object["kind"] == "ClusterRole" && rights(object).contains("sluice.dev/slotclaims create")
+    });
+    assert_eq!(writers.count(), 1);
 }
 
 fn set(lists: &[&[&str]]) -> BTreeSet<String> {

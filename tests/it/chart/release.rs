@@ -176,6 +176,17 @@ impl Stage {
                 assert!(!can(role, "bypass", what).await, "{role} bypass {what}");
             }
         }
+        for role in ["view", "edit", "admin"] {
+            assert!(can(role, "list", "slotclaims").await, "{role} lists claims");
+            for (verb, what) in [
+                ("create", "slotclaims"),
+                ("patch", "slotclaims"),
+                ("delete", "slotclaims"),
+                ("patch", "slotclaims/status"),
+            ] {
+                assert!(!can(role, verb, what).await, "{role} {verb} {what}");
+            }
+        }
         assert!(can("admin", "update", "concurrencylimits/scale").await);
     }
 
@@ -226,6 +237,11 @@ impl Stage {
                     "{limits}/namespaces/{}/concurrencylimits/gpu/status",
                     self.team
                 ),
+            ),
+            ("GET", format!("{limits}/slotclaims?limit=1")),
+            (
+                "PATCH",
+                format!("{limits}/namespaces/{}/slotclaims/none/status", self.team),
             ),
         ] {
             assert_eq!(lane(method, &path).await, ours, "{method} {path}");

@@ -32,6 +32,8 @@ async fn refuses_older_servers_and_unknown_values() {
         r#"controller.namespaces=["Team_A"]"#,
         r#"image.digest="latest""#,
         "controller.maxPriority=2147483648",
+        "controller.endedClaimsSeconds=0",
+        "controller.releasedClaimsSeconds=-1",
     ] {
         let refusal = helm.template(NEWEST, &[value]).await.expect_err(value);
         assert!(
@@ -180,6 +182,8 @@ async fn the_controller_gets_its_flags_and_a_restricted_pod() {
     let all = [
         r#"controller.namespaces=["a","b"]"#,
         "controller.maxPriority=0",
+        "controller.endedClaimsSeconds=7",
+        "controller.releasedClaimsSeconds=1000000",
         r#"image.tag="v9""#,
     ];
     let objects = helm.template(NEWEST, &all).await.unwrap();
@@ -211,7 +215,9 @@ async fn the_controller_gets_its_flags_and_a_restricted_pod() {
             "sluice",
             "--namespaces",
             "a,b",
-            "--max-priority=0"
+            "--max-priority=0",
+            "--ended-claims-seconds=7",
+            "--released-claims-seconds=1000000"
         ])
     );
     let alone = helm
@@ -224,7 +230,7 @@ async fn the_controller_gets_its_flags_and_a_restricted_pod() {
         &find(&by_default, "Deployment", "sluice")["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(
         container["args"].as_array().unwrap().len(),
-        11,
+        13,
         "{}",
         container["args"]
     );

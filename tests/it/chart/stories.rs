@@ -10,15 +10,16 @@ use serde_json::json;
 use sluice::api::{Lock, names};
 
 use super::audit::Audit;
+use super::claims::claims_come_and_go;
 use super::helm::RELEASE;
 use super::site::LOST_NODE;
 use crate::support::{PodFacts as _, World};
 
 /// One namespace of a world.
-type Space = <World as Deref>::Target;
+pub(super) type Space = <World as Deref>::Target;
 
 /// How many namespaces [`all`] takes, from the first one on.
-pub(super) const NAMESPACES: usize = 8;
+pub(super) const NAMESPACES: usize = 9;
 
 /// How many touch a limit at once, so that a write of its status seldom finds it as it was.
 const TOUCHERS: usize = 4;
@@ -34,6 +35,7 @@ pub(super) async fn all(world: &World, audit: &Audit) {
         an_operator_frees_a_slot(world.space(5)),
         an_edit_starts_over(world.space(6)),
         somebody_keeps_touching(world.space(7), audit),
+        claims_come_and_go(world.space(8)),
     );
 }
 

@@ -73,9 +73,10 @@ impl Stage {
         let crds = [
             "CustomResourceDefinition concurrencylimits.sluice.dev",
             "CustomResourceDefinition locks.sluice.dev",
+            "CustomResourceDefinition slotclaims.sluice.dev",
         ];
         assert!(
-            left.len() == 2
+            left.len() == crds.len()
                 && left
                     .iter()
                     .zip(crds)

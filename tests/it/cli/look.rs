@@ -159,7 +159,7 @@ async fn the_queue_is_served_in_the_order_that_is_shown() {
     );
     assert_eq!(column(&list, "position")[6], "null");
     let text = world.sluice(&["queue", "gpu"]);
-    assert!(text.starts_with("POSITION   POD"), "{text}");
+    assert!(text.starts_with("POSITION   NAME"), "{text}");
     assert!(text.contains("LimitNotFound: limit"), "{text}");
 
     // The controller agrees: one after the other.

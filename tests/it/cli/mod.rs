@@ -1,9 +1,12 @@
 //! The `sluice` command as its users drive it: the built binary, a kubeconfig, and a control plane behind it. What it shows
 //! is compared with what the controller really does.
 
+mod acquire;
 mod change;
+mod claims;
 mod look;
 mod release;
+mod run;
 mod server;
 
 use serde_json::Value;

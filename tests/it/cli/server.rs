@@ -81,8 +81,8 @@ async fn refusals_name_the_object_and_the_remedy() {
         ),
         (
             &["why", "pod"],
-            format!("pod {ns}/pod does not exist"),
-            "kubectl get pods",
+            format!("pod or claim {ns}/pod does not exist"),
+            "kubectl get pods,slotclaims",
         ),
         (
             &["set", "slots", "lock/gpu", "2"],
@@ -153,7 +153,8 @@ async fn a_tenant_sees_what_he_may() {
     own.granted("a").await;
     own.pod("b").slots("gpu").create().await;
     own.waiting("gpu", 1).await;
-    let (out, _) = run(&["queue", "gpu"]);
+    let (out, told) = run(&["queue", "gpu"]);
+    assert!(told.contains("claims of namespace"), "{told}");
     assert!(
         out.contains("limit") && out.contains("has no room"),
         "{out}"

@@ -1,4 +1,4 @@
-//! The table of cases, `tests/cases/crd_rules.yaml`, and its short forms written out.
+//! The tables of cases, `tests/cases/crd_rules.yaml` and `claim_rules.yaml`, and their short forms written out.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 pub(super) struct Case {
     pub(super) story: String,
     pub(super) rule: Option<String>,
+    /// Not written in the table of claims, which has no other kind.
+    #[serde(default)]
     pub(super) kinds: Vec<Kind>,
     pub(super) name: Option<String>,
     pub(super) spec: Option<Value>,
@@ -23,6 +25,11 @@ pub(super) struct Case {
 pub(super) enum Kind {
     Limit,
     Lock,
+    Claim,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 3] = [Self::Limit, Self::Lock, Self::Claim];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -33,8 +40,32 @@ pub(super) enum Verdict {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    serde_yaml::from_str(include_str!("../../cases/crd_rules.yaml"))
-        .expect("the table has the form it says")
+    let read =
+        |text| -> Vec<Case> { serde_yaml::from_str(text).expect("the table has the form it says") };
+    let mut cases = read(include_str!("../../cases/crd_rules.yaml"));
+    for mut case in read(include_str!("../../cases/claim_rules.yaml")) {
+        case.kinds = vec![Kind::Claim];
+        cases.push(case);
+    }
+    cases
+}
+
+/// Changes a value as a JSON merge patch does, which is how the table of claims writes a step.
+pub(super) fn merge(value: &mut Value, patch: &Value) {
+    let Some(fields) = patch.as_object() else {
+        *value = patch.clone();
+        return;
+    };
+    if !value.is_object() {
+        *value = json!({});
+    }
+    for (name, change) in fields {
+        if change.is_null() {
+            value.as_object_mut().unwrap().remove(name);
+        } else {
+            merge(&mut value[name], change);
+        }
+    }
 }
 
 /// Writes out what the table has in short.
@@ -73,6 +104,7 @@ fn lease(kind: Kind, short: &str) -> Value {
     match kind {
         Kind::Limit => lease["slots"] = json!(amount.unwrap_or("1").parse::<i64>().unwrap()),
         Kind::Lock => lease["mode"] = json!(amount.unwrap_or("Shared")),
+        Kind::Claim => unreachable!("a claim has no leases"),
     }
     lease
 }

@@ -35,7 +35,7 @@ async fn the_server_takes_every_manifest() {
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    assert!(seen >= 3, "{seen} manifests");
+    assert!(seen >= 4, "{seen} manifests");
 }
 
 #[tokio::test]

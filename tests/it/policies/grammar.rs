@@ -19,14 +19,14 @@ const WORKLOADS: [&str; 6] = [
 /// A row of `tests/cases/annotations.yaml`; that file says what each field means.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Case {
-    annotation: String,
+pub(super) struct Case {
+    pub(super) annotation: String,
     value: String,
     #[serde(default = "one")]
     times: usize,
     #[serde(default)]
     end: String,
-    ok: Option<String>,
+    pub(super) ok: Option<String>,
     error: Option<String>,
     #[serde(default = "yes")]
     policy: bool,
@@ -41,20 +41,24 @@ fn yes() -> bool {
 }
 
 impl Case {
+    /// The annotation's value.
+    pub(super) fn text(&self) -> String {
+        format!("{}{}", self.value.repeat(self.times), self.end)
+    }
+
     /// Metadata with the annotation, beside a harmless request if it makes none itself.
     fn metadata(&self) -> Value {
         let mut metadata = json!({"annotations": {"sluice.dev/slots": "gpu"}});
         if self.annotation == "sluice.dev/locks" {
             metadata = json!({"annotations": {}});
         }
-        metadata["annotations"][&self.annotation] =
-            format!("{}{}", self.value.repeat(self.times), self.end).into();
+        metadata["annotations"][&self.annotation] = self.text().into();
         metadata
     }
 }
 
-#[tokio::test]
-async fn the_table_of_cases() {
+/// The cases, whole.
+pub(super) fn cases() -> Vec<Case> {
     let table = std::fs::read_to_string(repository().join("tests/cases/annotations.yaml")).unwrap();
     let cases: Vec<Case> = serde_yaml::from_str(&table).unwrap();
     assert!(
@@ -62,6 +66,12 @@ async fn the_table_of_cases() {
         "the table shrank to {} cases",
         cases.len()
     );
+    cases
+}
+
+#[tokio::test]
+async fn the_table_of_cases() {
+    let cases = cases();
     let world = world("grammar").await;
     let mut wrong = Vec::new();
     for (number, case) in cases.iter().filter(|case| case.policy).enumerate() {

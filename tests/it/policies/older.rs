@@ -3,6 +3,7 @@
 use serde_json::json;
 use sluice_testenv::{ControlPlane, Options};
 
+use super::claims::claim;
 use super::plane::{
     Answer, GATE, annotation, create, create_dry, is_gated, patch, people, pod, refusal,
 };
@@ -73,4 +74,17 @@ async fn by_hand_on_the_oldest_server() {
         let forged = json!({"metadata": {"annotations": {"sluice.dev/slots": "db", "sluice.dev/attempt": forged}}});
         refusal("guard", edit(forged).await).unwrap();
     }
+
+    // Nor does anybody write the creator into a claim: it is refused, and told what to write.
+    let mut by_hand = claim("claim", json!({"locks": [{"lock": "deploy"}]}));
+    let sentence = eventually("the policy of claims to work", async || {
+        refusal("claim", create_dry(&dev, &namespace, &by_hand).await)
+    })
+    .await;
+    assert!(
+        sentence.starts_with("spec.user: write who creates the claim, \"dev\""),
+        "{sentence}"
+    );
+    by_hand["spec"]["user"] = "dev".into();
+    create(&dev, &namespace, &by_hand).await.unwrap();
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sluice_testenv::{ControlPlane, Options};
 use tokio::sync::OnceCell;
 
+use super::claims::claims_are_guarded;
 use crate::chart::helm::{Helm, NAMESPACE, RELEASE, eventually};
 
 /// The gate, as in a pod's spec.
@@ -41,16 +42,17 @@ async fn start() -> ControlPlane {
     plane
 }
 
-/// Gives `dev` every verb but `bypass` on everything, and `operator` that one too.
+/// Gives `dev` and `eve` every verb but `bypass` on everything, and `operator` that one too.
 pub(super) async fn people(admin: &Client) {
     let everything = json!([{"apiGroups": ["*"], "resources": ["*"],
-        "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]}]);
+        "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]}]);
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
         "metadata": {"name": "everything-but-bypass"}, "rules": everything});
     create(admin, "", &role).await.unwrap();
     let bypass = format!("{RELEASE}-bypass");
     for (user, role) in [
         ("dev", "everything-but-bypass"),
+        ("eve", "everything-but-bypass"),
         ("operator", "everything-but-bypass"),
         ("operator", &bypass),
     ] {
@@ -126,6 +128,7 @@ async fn active(plane: &ControlPlane) {
         )
     })
     .await;
+    claims_are_guarded(plane, &namespace, &controller).await;
 }
 
 impl World {
@@ -265,18 +268,32 @@ pub(super) async fn patch(
     patch: &Value,
     dry_run: bool,
 ) -> Answer {
+    let slash = if subresource.is_empty() { "" } else { "/" };
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}{slash}{subresource}");
+    patch_at(client, &path, patch, dry_run).await
+}
+
+/// Patches what is at this path.
+pub(super) async fn patch_at(client: &Client, path: &str, patch: &Value, dry_run: bool) -> Answer {
     let kind = if patch.is_array() {
         "json-patch"
     } else {
         "merge-patch"
     };
     let dry_run = if dry_run { "?dryRun=All" } else { "" };
-    let slash = if subresource.is_empty() { "" } else { "/" };
-    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}{slash}{subresource}{dry_run}");
+    let path = format!("{path}{dry_run}");
     let request = http::Request::patch(path)
         .header("content-type", format!("application/{kind}+json"))
         .body(serde_json::to_vec(patch).unwrap())
         .unwrap();
+    client.request(request).await.map_err(text)
+}
+
+/// Deletes what is at this path; an answer that is no object is one without a name.
+pub(super) async fn delete_at(client: &Client, path: &str, dry_run: bool) -> Answer {
+    let dry_run = if dry_run { "?dryRun=All" } else { "" };
+    let request = http::Request::delete(format!("{path}{dry_run}"));
+    let request = request.body(Vec::new()).unwrap();
     client.request(request).await.map_err(text)
 }
 

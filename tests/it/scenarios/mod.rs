@@ -5,6 +5,10 @@
 mod bad_input;
 mod bad_status;
 mod changes;
+mod claims;
+mod claims_ends;
+mod claims_many;
+mod claims_places;
 mod denied;
 mod disabled;
 mod ends;
@@ -18,6 +22,7 @@ mod order;
 mod past_admission;
 mod proof;
 mod random;
+mod rates;
 mod slots;
 mod timeouts;
 mod visible;

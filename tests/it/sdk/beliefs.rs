@@ -38,9 +38,9 @@ impl Beliefs {
     /// Fails if at any instant more slots were believed to be held than there are. Beliefs only grow at a begin, so
     /// those are the instants to look at.
     pub(super) fn check(&self, slots: u32) -> usize {
-        let all = self.0.lock().unwrap();
+        let all = self.0.lock().unwrap().clone();
         let mut most = 0;
-        for begun in all.iter() {
+        for begun in &all {
             let at = begun.from;
             let believing = |it: &&Belief| it.from <= at && it.until.is_none_or(|until| until > at);
             let believers: Vec<&Belief> = all.iter().filter(believing).collect();

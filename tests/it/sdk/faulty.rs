@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use sluice::api::ConcurrencyLimitSpec;
+use sluice::api::{ConcurrencyLimitSpec, LockSpec};
 use sluice::client::Cluster;
 use sluice::client::store::{
     ClaimAt, ClaimVersion, NewClaim, Sight, Store, StoreError, Swap, Wanted, Watched,
@@ -148,6 +148,10 @@ impl Store for Faulty {
 
     fn watch(&self, session: &str) -> BoxStream<'static, Watched> {
         self.inner.watch(session)
+    }
+
+    async fn create_lock(&self, key: &str, spec: &LockSpec) -> Result<(), StoreError> {
+        self.inner.create_lock(key, spec).await
     }
 
     async fn create_limit(&self, key: &str, spec: &ConcurrencyLimitSpec) -> Result<(), StoreError> {

@@ -10,7 +10,6 @@ mod crowd;
 mod dropping;
 mod ending;
 mod faulty;
-mod features;
 mod ids;
 mod losing;
 mod refusals;

@@ -14,7 +14,11 @@ const PREFIX_LETTERS: usize = 24;
 
 /// A namespace with a controller of its own, named after its test.
 async fn world(test: &str) -> World {
-    let short: String = test.replace('_', "-").chars().take(PREFIX_LETTERS).collect();
+    let short: String = test
+        .replace('_', "-")
+        .chars()
+        .take(PREFIX_LETTERS)
+        .collect();
     World::new(&format!("shared-{}", short.trim_matches('-'))).await
 }
 

@@ -28,9 +28,10 @@ impl World {
         for space in self.spaces() {
             space.end_workloads().await;
         }
-        self.eventually("the end of all pods, and of all leases", async || {
+        self.eventually("the end of all pods, claims and leases", async || {
             let mut left = false;
             for space in self.spaces() {
+                left |= space.end_claims().await;
                 left |= space.end_pods().await || space.is_held().await;
             }
             !left

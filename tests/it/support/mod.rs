@@ -14,6 +14,7 @@
 //! gate and label from the start, as a user without our admission policies would write them.
 
 mod act;
+mod claim;
 mod controller;
 mod dice;
 mod finish;
@@ -25,6 +26,7 @@ mod stage;
 mod state;
 mod world;
 
+pub(crate) use self::claim::{SHORT_LEASE_SECONDS, phase_of, reason_of, tokens_of};
 pub(crate) use self::controller::Fault;
 pub(crate) use self::dice::Dice;
 pub(crate) use self::pod::PodFacts;

@@ -15,7 +15,7 @@ pub(super) fn state(scene: &Scene) -> String {
     let mut text = String::new();
     for namespace in &scene.namespaces {
         for arguments in [
-            &["get", "climit,lock,pods,jobs", "-o", "wide"][..],
+            &["get", "climit,lock,sclaim,pods,jobs", "-o", "wide"][..],
             &[
                 "get",
                 "climit,lock",

@@ -13,7 +13,8 @@ impl Rule for Fence {
         match change {
             Change::Pod(change) => attempt_never_goes_back(change, report),
             Change::Pool(change) => no_grant_before_the_fence(change, report),
-            Change::Node => {}
+            // Attempts of claims are judged with the rest of their life.
+            Change::Claim(_) | Change::Node => {}
         }
     }
 }

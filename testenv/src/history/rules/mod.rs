@@ -3,6 +3,8 @@
 
 mod batch;
 mod capacity;
+mod claim_end;
+mod claim_life;
 mod epoch;
 mod fence;
 mod once;
@@ -36,5 +38,6 @@ pub(super) fn all(scope: &Scope, assumptions: &Assumptions) -> Vec<Box<dyn Rule>
         Box::new(fence::Fence),
         Box::new(batch::BatchChain),
         Box::new(epoch::Epoch),
+        Box::new(claim_life::ClaimLife),
     ]
 }

@@ -1,45 +1,50 @@
-//! Invariant 7: the pods that may run at once fit, counted by their own records alone.
+//! Invariant 7: the pods that may run and the claims that hold at once fit, counted by their own records alone.
 //!
 //! The statuses are not asked, but for one thing: how large the limit was while the newcomer had its lease, because a
 //! lease that fitted stays good when the limit shrinks before the reveal.
 
 use super::Rule;
 use crate::history::checker::Report;
-use crate::history::evidence::has_ended;
+use crate::history::claim::{Claim, Phase};
 use crate::history::pool::Pool;
 use crate::history::request::{Amount, RecordedLease};
 use crate::history::version::{Kind, ObjectRef};
 use crate::history::violation::Invariant;
-use crate::history::world::{Change, PodChange, World};
+use crate::history::who::Who;
+use crate::history::world::{Change, World};
 
-/// Counts whenever a pod is revealed.
+/// Counts whenever somebody is told.
 pub(super) struct Physical;
 
 impl Rule for Physical {
     fn judge(&mut self, world: &World, change: &Change, report: &mut Report<'_>) {
-        let Change::Pod(change) = change else { return };
-        let Some(new) = change.new.as_ref().filter(|pod| !pod.gated) else {
-            return;
+        let (place, uid, told) = match change {
+            Change::Pod(change) => {
+                let before = change.old.as_ref().is_some_and(|old| !old.gated);
+                let now = change.new.as_ref().is_some_and(|new| !new.gated);
+                (&change.place, &change.uid, now && !before)
+            }
+            Change::Claim(change) => {
+                let granted = |claim: &Claim| claim.phase == Phase::Granted;
+                let before = change.old.as_deref().is_some_and(granted);
+                let now = change.new.as_deref().is_some_and(granted);
+                (&change.place, &change.uid, now && !before)
+            }
+            Change::Pool(_) | Change::Node => return,
         };
-        if change.old.as_ref().is_some_and(|old| !old.gated) {
-            return;
-        }
-        // Token 0: a Disabled limit let it through uncounted.
-        let counted = |lease: &&RecordedLease| lease.token != 0;
-        for lease in new
-            .record()
-            .into_iter()
-            .flat_map(|record| &record.leases)
-            .filter(counted)
-        {
-            if let Some(message) = excess(world, change, lease) {
-                report.add(Invariant::Physical, &change.place, message);
+        let record = world.who(uid).filter(|_| told).and_then(Who::record);
+        // Token 0: a Disabled limit let it through uncounted. Whoever takes a rate holds nothing.
+        let counted = |lease: &&RecordedLease| lease.token != 0 && !lease.rate;
+        let leases = record.into_iter().flat_map(|record| &record.leases);
+        for lease in leases.filter(counted) {
+            if let Some(message) = excess(world, uid, lease) {
+                report.add(Invariant::Physical, place, message);
             }
         }
     }
 }
 
-fn excess(world: &World, change: &PodChange, lease: &RecordedLease) -> Option<String> {
+fn excess(world: &World, uid: &str, lease: &RecordedLease) -> Option<String> {
     let incarnation = world.incarnation(&lease.pool, &lease.pool_uid);
     let pool = world.pool(&lease.pool).or(incarnation.map(|it| &it.last))?;
     let running = running(world, &lease.pool, pool);
@@ -64,7 +69,7 @@ fn excess(world: &World, change: &PodChange, lease: &RecordedLease) -> Option<St
         });
     }
     let granted = incarnation
-        .and_then(|it| it.held.get(&change.uid))
+        .and_then(|it| it.held.get(uid))
         .map_or(0, |held| held.capacity);
     let capacity = pool.slots.max(granted);
     let sum = running
@@ -79,7 +84,7 @@ fn excess(world: &World, change: &PodChange, lease: &RecordedLease) -> Option<St
     })
 }
 
-/// The pods that exist, may run, and have a record that names this place and counts there.
+/// The pods that exist and may run, and the claims that hold, with a record that names this place and counts there.
 pub(in crate::history) fn running(
     world: &World,
     place: &ObjectRef,
@@ -87,19 +92,15 @@ pub(in crate::history) fn running(
 ) -> Vec<(String, Amount)> {
     let settled = world.places.get(place).map(|it| &it.settled);
     world
-        .pods
-        .iter()
+        .everybody()
         .filter(|(uid, holder)| {
-            holder.is_revealed()
-                && !holder.gone
-                && !has_ended(holder, pool)
-                && !settled.is_some_and(|it| it.contains(*uid))
+            holder.may_work(pool) && !settled.is_some_and(|it| it.contains(*uid))
         })
         .filter_map(|(uid, holder)| {
-            let lease = holder.last.record()?.lease_on(place)?;
+            let lease = holder.record()?.lease_on(place).filter(|it| !it.rate)?;
             // Whom a Disabled limit let through is in nobody's way until a fence has counted it.
             let counts = lease.token != 0 || pool.status.entry(uid).is_some();
-            counts.then(|| (holder.last.name.clone(), lease.amount))
+            counts.then(|| (holder.name().to_owned(), lease.amount))
         })
         .collect()
 }

@@ -5,13 +5,15 @@
 //! out before its attempt was raised, so that a reveal in flight would come true without it.
 
 use super::Rule;
+use super::claim_end::claim_loss;
 use crate::history::checker::Report;
 use crate::history::evidence::{has_ended, was_released};
 use crate::history::pool::{Mode, Pool};
 use crate::history::recorder::Scope;
 use crate::history::request::Entry;
 use crate::history::violation::Invariant;
-use crate::history::world::{Change, Holder, PoolChange, World};
+use crate::history::who::Who;
+use crate::history::world::{Change, PoolChange, World};
 
 /// Judges each status by the one before.
 pub(super) struct Release {
@@ -33,7 +35,11 @@ impl Release {
         new: &Pool,
         entry: &Entry,
     ) -> Option<String> {
-        if entry.kind != "Pod" || was_released(world, &change.place, new, &entry.uid) {
+        if let Some(claimant) = world.claims.get(&entry.uid) {
+            return claim_loss(world, change, new, entry, claimant);
+        }
+        let is_known = matches!(entry.kind.as_str(), "Pod" | "Claim");
+        if !is_known || was_released(world, &change.place, new, &entry.uid) {
             return None;
         }
         let namespace = entry
@@ -50,7 +56,7 @@ impl Release {
         };
         if has_ended(holder, new) {
             None
-        } else if holder.is_revealed() {
+        } else if !holder.last.gated {
             let void = holder.last.record().is_some_and(|record| {
                 record.lease_on(&change.place).is_none() && entry.attempt < record.attempt
             });
@@ -102,8 +108,8 @@ impl Rule for Release {
 
 /// What is wrong with an entry's having changed. One that now agrees with the holder's record was put right.
 fn distortion(world: &World, change: &PoolChange, before: &Entry, after: &Entry) -> Option<String> {
-    let holder = world.pods.get(&before.uid).filter(|it| it.is_revealed())?;
-    let lease = holder.last.record()?.lease_on(&change.place)?;
+    let holder = world.who(&before.uid).filter(|it| it.is_told())?;
+    let lease = holder.record()?.lease_on(&change.place)?;
     let agrees = lease.amount == after.amount
         && Some(after.attempt) == holder.attempt()
         && (after.token == lease.token || after.token == 0);
@@ -119,25 +125,21 @@ fn distortion(world: &World, change: &PoolChange, before: &Entry, after: &Entry)
 /// The holders whom an incarnation does not count although its fence is over.
 fn forgotten(world: &World, change: &PoolChange, pool: &Pool) -> Vec<String> {
     let settled = world.places.get(&change.place).map(|it| &it.settled);
-    let lives = |uid: &String, holder: &Holder| {
-        holder.is_revealed()
-            && !holder.gone
-            && !holder.last.is_terminal()
-            && !has_ended(holder, pool)
+    let lives = |uid: &String, holder: Who<'_>| {
+        let terminal = matches!(holder, Who::Pod(pod) if pod.last.is_terminal());
+        let recorded = holder.record().and_then(|it| it.lease_on(&change.place));
+        holder.may_work(pool)
+            && !terminal
+            && recorded.is_some_and(|lease| !lease.rate)
             && !settled.is_some_and(|it| it.contains(uid))
             && !was_released(world, &change.place, pool, uid)
-            && holder
-                .last
-                .record()
-                .is_some_and(|record| record.lease_on(&change.place).is_some())
     };
     world
-        .pods
-        .iter()
-        .filter(|(uid, holder)| lives(uid, holder) && pool.status.entry(uid).is_none())
+        .everybody()
+        .filter(|(uid, holder)| lives(uid, *holder) && pool.status.entry(uid).is_none())
         .map(|(uid, holder)| {
-            let name = &holder.last.name;
-            format!("the fence ended without pod {name} ({uid}), which runs with a record of a lease here")
+            let (word, name) = (holder.word(), holder.name());
+            format!("the fence ended without {word} {name} ({uid}), which runs with a record of a lease here")
         })
         .collect()
 }

@@ -1,5 +1,5 @@
-//! Invariant 3: a pod is revealed only when every lease of its request, of its present attempt and content, is
-//! durable.
+//! Invariant 3: a pod is revealed, and a claim Granted, only when every lease of its request, of its present attempt
+//! and content, is durable.
 //!
 //! A reveal that was sent in time may land late: after its limit was deleted, or re-created and not yet fenced, or was
 //! changed from Disabled and not yet fenced. The fence is what kills such reveals, so until it is over they are right,
@@ -10,14 +10,15 @@ use std::collections::BTreeMap;
 use super::Rule;
 use crate::history::assumptions::Assumptions;
 use crate::history::checker::Report;
+use crate::history::claim::{Claim, Phase};
 use crate::history::pod::Pod;
 use crate::history::pool::{Mode, Pool, Status};
 use crate::history::recorder::Scope;
 use crate::history::request::{Attempt, Record, RecordedLease};
-use crate::history::resolve::{Want, wants};
+use crate::history::resolve::{Want, claim_wants, wants};
 use crate::history::version::ObjectRef;
 use crate::history::violation::Invariant;
-use crate::history::world::{Change, PodChange, World};
+use crate::history::world::{Change, ClaimChange, PodChange, World};
 
 /// Judges every removal of the gate.
 pub(super) struct Reveal {
@@ -34,28 +35,26 @@ impl Reveal {
     }
 
     /// What is wrong with this reveal.
-    fn faults(&self, world: &World, pod: &Pod) -> Vec<String> {
-        let record = match &pod.record {
+    fn faults(&self, world: &World, told: &Told<'_>) -> Vec<String> {
+        let record = match told.record {
             None => return vec!["its gate was removed without a record of a grant".into()],
             Some(Err(why)) => {
-                return vec![format!(
-                    "its gate was removed with a record that is none: {why}"
-                )];
+                return vec![format!("it was revealed with a record that is none: {why}")];
             }
             Some(Ok(record)) => record,
         };
         let mut faults = Vec::new();
-        if pod.attempt != Some(record.attempt) || record.attempt == Attempt::TimedOut {
+        if told.attempt != Some(record.attempt) || record.attempt == Attempt::TimedOut {
             faults.push(format!(
                 "its record is of {}, and that is not its attempt",
                 record.attempt
             ));
         }
         for lease in &record.leases {
-            faults.extend(self.undurable(world, pod, record, lease));
+            faults.extend(self.undurable(world, told.uid, record, lease));
         }
-        match wants(world, pod) {
-            Ok(wants) => faults.extend(uncovered(world, pod, record, &wants)),
+        match &told.wants {
+            Ok(wants) => faults.extend(uncovered(world, told, record, wants)),
             Err(why) => faults.push(format!("it was revealed although {why}")),
         }
         faults
@@ -65,7 +64,7 @@ impl Reveal {
     fn undurable(
         &self,
         world: &World,
-        pod: &Pod,
+        uid: &str,
         record: &Record,
         lease: &RecordedLease,
     ) -> Option<String> {
@@ -83,7 +82,7 @@ impl Reveal {
             ));
         };
         let status = &incarnation.last.status;
-        if has_lease(status, pod, record, lease) {
+        if has_lease(status, uid, record, lease) {
             let overtaken =
                 incarnation.deleted && world.pool(place).is_some_and(|it| it.status.fenced);
             return overtaken.then(|| {
@@ -93,7 +92,7 @@ impl Reveal {
         // Its lease was there and went with the fence's beginning, which the fence's end makes up for.
         let held = incarnation
             .held
-            .get(&pod.uid)
+            .get(uid)
             .is_some_and(|held| held.entry.token == lease.token);
         // Let through uncounted while it was Disabled: right until the fence that follows is over.
         let was_open = lease.token == 0 && status.open && !status.fenced;
@@ -108,15 +107,61 @@ impl Reveal {
 
 impl Rule for Reveal {
     fn judge(&mut self, world: &World, change: &Change, report: &mut Report<'_>) {
-        let Change::Pod(change) = change else { return };
-        if let Some(pod) = revealed(change)
-            && !self.assumptions.opens_gates(report.revision)
-        {
-            for fault in self.faults(world, pod) {
-                report.add(Invariant::Reveal, &change.place, fault);
+        let (place, told) = match change {
+            Change::Pod(change) => {
+                let told = revealed(change).map(|pod| Told::pod(world, pod));
+                let told = told.filter(|_| !self.assumptions.opens_gates(report.revision));
+                (&change.place, told)
             }
+            Change::Claim(change) => (
+                &change.place,
+                granted(change).map(|claim| Told::claim(world, claim)),
+            ),
+            Change::Pool(_) | Change::Node => return,
+        };
+        for fault in told.iter().flat_map(|told| self.faults(world, told)) {
+            report.add(Invariant::Reveal, place, fault);
         }
     }
+}
+
+/// Who was told that it holds, and what.
+struct Told<'a> {
+    uid: &'a str,
+    attempt: Option<Attempt>,
+    record: Option<&'a Result<Record, String>>,
+    wants: Result<BTreeMap<ObjectRef, Want>, String>,
+    ignores_missing: bool,
+}
+
+impl<'a> Told<'a> {
+    fn pod(world: &World, pod: &'a Pod) -> Self {
+        Self {
+            uid: &pod.uid,
+            attempt: pod.attempt,
+            record: pod.record.as_ref(),
+            wants: wants(world, pod),
+            ignores_missing: pod.ignores_missing,
+        }
+    }
+
+    fn claim(world: &World, claim: &'a Claim) -> Self {
+        Self {
+            uid: &claim.uid,
+            attempt: claim.attempt,
+            record: claim.record.as_ref(),
+            wants: claim_wants(world, claim),
+            ignores_missing: claim.ignores_missing,
+        }
+    }
+}
+
+/// The claim that this write granted, or that was created as if it had been.
+fn granted(change: &ClaimChange) -> Option<&Claim> {
+    let is_granted = |claim: &Claim| claim.phase == Phase::Granted;
+    let new = change.new.as_deref().filter(|it| is_granted(it))?;
+    let before = change.old.as_deref().is_some_and(is_granted);
+    (!before).then_some(new)
 }
 
 /// The pod whose gate this write removed, or that was created as if it had been.
@@ -129,9 +174,9 @@ fn revealed(change: &PodChange) -> Option<&Pod> {
     opened.then_some(new)
 }
 
-fn has_lease(status: &Status, pod: &Pod, record: &Record, lease: &RecordedLease) -> bool {
+fn has_lease(status: &Status, uid: &str, record: &Record, lease: &RecordedLease) -> bool {
     status.leases.iter().any(|entry| {
-        entry.uid == pod.uid
+        entry.uid == uid
             && entry.attempt == record.attempt
             && entry.token == lease.token
             && entry.amount == lease.amount
@@ -141,7 +186,7 @@ fn has_lease(status: &Status, pod: &Pod, record: &Record, lease: &RecordedLease)
 /// What the request names and the record does not, or otherwise.
 fn uncovered(
     world: &World,
-    pod: &Pod,
+    told: &Told<'_>,
     record: &Record,
     wants: &BTreeMap<ObjectRef, Want>,
 ) -> Vec<String> {
@@ -155,7 +200,7 @@ fn uncovered(
                     want.amount, lease.amount
                 ));
             }
-            None if may_be_absent(world, pod, place) => {}
+            None if may_be_absent(world, told.ignores_missing, place) => {}
             None => faults.push(format!(
                 "it asks for {} of {place}, and its record has no lease there",
                 want.amount
@@ -182,19 +227,21 @@ fn uncovered(
 
 /// Whether a request may be revealed without a lease here: a limit that is missing and to be ignored, or one that
 /// never blocks. Either may have been true a moment ago, until the fence.
-fn may_be_absent(world: &World, pod: &Pod, place: &ObjectRef) -> bool {
+fn may_be_absent(world: &World, ignores_missing: bool, place: &ObjectRef) -> bool {
     let former_was_open = || {
         let at = world.places.get(place)?;
         Some(at.incarnations.get(at.former.as_ref()?)?.last.status.open)
     };
     match world.pool(place) {
         Some(pool) if pool.is_open() => true,
-        Some(pool) => !pool.status.fenced && was_open_or_ignored(pool, pod, former_was_open()),
-        None => pod.ignores_missing || former_was_open() == Some(true),
+        Some(pool) => {
+            !pool.status.fenced && was_open_or_ignored(pool, ignores_missing, former_was_open())
+        }
+        None => ignores_missing || former_was_open() == Some(true),
     }
 }
 
-fn was_open_or_ignored(pool: &Pool, pod: &Pod, former_was_open: Option<bool>) -> bool {
+fn was_open_or_ignored(pool: &Pool, ignores_missing: bool, former_was_open: Option<bool>) -> bool {
     let open = pool.mode != Mode::Disabled && pool.status.open;
-    open || pod.ignores_missing || former_was_open == Some(true)
+    open || ignores_missing || former_was_open == Some(true)
 }

@@ -1,6 +1,9 @@
 //! Right histories that must pass, and wrong ones, at least one for each invariant, that must be caught under its
 //! number.
 
+mod claim_ends;
+mod claim_lives;
+mod claims;
 mod disabled;
 mod ends;
 mod releases;

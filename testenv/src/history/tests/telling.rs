@@ -1,6 +1,6 @@
 //! What people are told: stories and summaries.
 
-use crate::history::builder::{Script, limit, pod};
+use crate::history::builder::{Script, claim, limit, pod};
 
 fn script() -> Script {
     let mut script = Script::new();
@@ -65,5 +65,36 @@ fn a_summary_counts_what_ran_at_once() {
     assert!(
         told.ends_with("4 pods granted, 2.25 status writes and 1 patch for each"),
         "{told}"
+    );
+}
+
+#[test]
+fn claims_are_told_of_and_counted() {
+    let mut script = script();
+    script.delete(&pod("b"));
+    script.release(&limit("gpu"), "b");
+    script.claim_holder("p", "gpu");
+    script.renew("p", 3);
+    script.give_back("p");
+    script.release(&limit("gpu"), "p");
+    script.delete(&claim("p"));
+    let story = script.history().story("gpu");
+    for part in [
+        "claim ns/p: created (p-",
+        "asks for 1 slot of limit ns/gpu",
+        "Pending → Granted",
+        "granted 1 slot of limit ns/gpu, token 105",
+        "renewed, seq 3",
+        "released by its holder",
+        "claim ns/p: gone (last Granted)",
+    ] {
+        assert!(story.contains(part), "{part:?} is not in\n{story}");
+    }
+    let summary = script.history().summary();
+    assert_eq!((summary.grants, summary.claims), (4, 1));
+    assert!(
+        summary
+            .to_string()
+            .contains("4 pods granted, 1 claims granted")
     );
 }

@@ -1,0 +1,99 @@
+//! Takes up what was detached.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::caller::{Caller, Patience};
+use super::engine::{Counted, Engine};
+use super::error::AcquireError;
+use super::establish::{Claimed, adopt, bounded};
+use super::follow::Follow;
+use super::hold::Hold;
+use super::plan::Plan;
+use super::slots::ClaimRef;
+use super::store::StoreError;
+use crate::api::claim::{ClaimPhase, SlotClaimSpec};
+
+/// How long a resumption is tried.
+const RESUME_PATIENCE: Duration = Duration::from_secs(30);
+/// Pause before another try.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Takes up what was detached: its former holder is known not to believe.
+pub(super) async fn resume(
+    counted: Counted,
+    hold: Arc<Hold>,
+    claim: ClaimRef,
+    reply: oneshot::Sender<Result<(), AcquireError>>,
+) {
+    let engine = Arc::clone(counted.engine());
+    let mut plan = Plan {
+        id: Some(claim.name.clone()),
+        spec: SlotClaimSpec::default(),
+        timeout: None,
+        shown: format!("claim {}", claim.name),
+        template: None,
+    };
+    let patience = Patience {
+        time: Some(RESUME_PATIENCE),
+        tried_once: false,
+        cancel: None,
+        reply,
+    };
+    let mut caller = Caller::new(&engine, &hold, Arc::new(plan.clone()), patience);
+    let registered = caller.attend(counted.register(&claim.name, &hold, None));
+    let Ok((registration, _)) = registered.await else {
+        // Nothing is compared where nothing was asked for.
+        return hold.end(Ok(()));
+    };
+    let claimed = loop {
+        if caller.has_given_up() {
+            // What was swapped lately, and not seen, runs out by itself.
+            return hold.end(Ok(()));
+        }
+        let taken = caller.attend(take_up(&engine, &claim)).await;
+        match taken {
+            Ok(Some(claimed)) => break claimed,
+            Ok(None) => tokio::time::sleep(PAUSE).await,
+            Err(error) => {
+                caller.fail(error);
+                return hold.end(Ok(()));
+            }
+        }
+    };
+    plan.spec = claimed.claim.spec.clone();
+    let plan = Arc::new(plan);
+    let origin = claimed.origin;
+    let follow = Follow::new(engine, hold, plan, caller, origin, &claimed, &registration);
+    follow.run(claimed.claim).await;
+}
+
+/// One try; `None` if it has changed meanwhile, or nobody answers.
+async fn take_up(engine: &Arc<Engine>, claim: &ClaimRef) -> Result<Option<Claimed>, AcquireError> {
+    let missing = |detail: &str| AcquireError::Missing {
+        request: format!("claim {}", claim.name),
+        detail: detail.to_owned(),
+    };
+    let found = match bounded(engine, engine.store().get(&claim.name)).await {
+        Ok(Some(found)) if found.uid == claim.uid => found,
+        Ok(_) => return Err(missing("it is gone: its lease has run out")),
+        Err(StoreError::Forbidden(why)) => return Err(AcquireError::Forbidden(why)),
+        Err(_) => return Ok(None),
+    };
+    if found.spec.session != claim.session {
+        return Err(AcquireError::IdConflict {
+            id: claim.name.clone(),
+            detail: "it was resumed already".to_owned(),
+        });
+    }
+    if found.deleting || found.spec.release || found.status.phase != ClaimPhase::Granted {
+        return Err(missing("it is not granted any more"));
+    }
+    match adopt(engine, &found, true).await {
+        Ok(claimed) => Ok(claimed),
+        Err(StoreError::Forbidden(why)) => Err(AcquireError::Forbidden(why)),
+        Err(_) => Ok(None),
+    }
+}
