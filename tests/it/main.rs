@@ -27,7 +27,6 @@ mod purity;
 mod recovery;
 mod scenarios;
 mod sdk;
-#[macro_use]
 #[path = "../sdk_bodies/mod.rs"]
 mod sdk_bodies;
 mod support;

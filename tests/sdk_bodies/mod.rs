@@ -19,7 +19,7 @@ pub(crate) use locks::*;
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Somewhere with limits and locks.
-pub(crate) trait Stage: Sync {
+pub(crate) trait Stage {
     /// Creates a limit, ready to grant.
     async fn limit(&self, key: &str, slots: i32);
     /// Creates a family, ready to grant.

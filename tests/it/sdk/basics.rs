@@ -39,7 +39,7 @@ async fn it_holds_what_it_asked_for_until_it_gives_it_back() {
     let name = slots.claim().unwrap();
     assert_eq!(
         gpu.holders().into_iter().collect::<Vec<_>>(),
-        [name.clone()]
+        std::slice::from_ref(&name)
     );
     let claim = claims(&world).await.remove(0);
     assert_eq!(claim.spec.holder, "the night build");

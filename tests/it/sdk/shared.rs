@@ -6,6 +6,7 @@ use sluice::api::ConcurrencyLimit;
 use sluice::client::ClientBuilder;
 
 use super::stage::builder;
+use crate::all_sdk_tests;
 use crate::sdk_bodies::Stage;
 use crate::support::World;
 
@@ -29,16 +30,16 @@ fn object_name(key: &str) -> String {
 
 impl Stage for World {
     async fn limit(&self, key: &str, slots: i32) {
-        World::limit(self, &object_name(key), slots).await;
+        self.space(0).limit(&object_name(key), slots).await;
     }
 
     async fn family(&self, key: &str, slots: i32) {
         let spec = json!({"slots": slots, "perWorker": {}});
-        self.limit_with(&object_name(key), spec).await;
+        self.space(0).limit_with(&object_name(key), spec).await;
     }
 
     async fn lock(&self, key: &str) {
-        World::lock(self, &object_name(key)).await;
+        self.space(0).lock(&object_name(key)).await;
     }
 
     fn builder(&self) -> ClientBuilder {
@@ -46,7 +47,8 @@ impl Stage for World {
     }
 
     async fn numbers(&self, limit: &str) -> (i64, i64) {
-        let limits: Api<ConcurrencyLimit> = Api::namespaced(self.client(), self.namespace());
+        let limits: Api<ConcurrencyLimit> =
+            Api::namespaced(self.space(0).client(), self.namespace());
         let limit = limits.get_opt(&object_name(limit)).await.unwrap();
         let status = limit.and_then(|limit| limit.status).unwrap_or_default();
         (
