@@ -216,6 +216,19 @@ impl Engine {
         self.handle.spawn(work);
     }
 
+    /// Asks the store something on the thread, whose runtime its connections need: the caller needs none. `None` where
+    /// the thread has ended, or what was asked broke.
+    pub(super) async fn ask<T, F>(&self, request: impl FnOnce(Arc<dyn Store>) -> F) -> Option<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        self.handle
+            .spawn(request(Arc::clone(&self.store)))
+            .await
+            .ok()
+    }
+
     /// Waits by the thread's timer: the caller needs no runtime.
     pub(super) async fn pause(&self, time: Duration) {
         // A panic or the end of the thread ends the pause.

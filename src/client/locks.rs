@@ -19,7 +19,7 @@ use super::builder::Client;
 use super::error::{AcquireError, TryAcquireError};
 use super::lease::Loss;
 use super::slots::Slots;
-use super::store::{ClaimAt, ClaimVersion, Found, StoreError, Wanted};
+use super::store::{ClaimAt, ClaimVersion, Found, Store, StoreError, Wanted};
 use crate::api::claim::{ClaimPhase, MAX_HOLDER_LENGTH};
 use crate::api::key::QualifiedKey;
 use crate::api::lock::LockSpec;
@@ -286,8 +286,11 @@ impl Locks {
         let Some(template) = &self.template else {
             return Ok(false);
         };
-        let store = self.client.engine().store();
-        match store.create_lock(&pair.lock, template).await {
+        let (lock, template) = (pair.lock.clone(), template.clone());
+        let created = self
+            .sent(|store| async move { store.create_lock(&lock, &template).await })
+            .await;
+        match created {
             Ok(()) | Err(StoreError::Exists(_)) => Ok(true),
             Err(StoreError::Forbidden(why)) => Err(pair.failed(AcquireError::Forbidden(why))),
             Err(error) => Err(pair.failed(AcquireError::Unavailable(error.to_string()))),
@@ -324,7 +327,8 @@ impl Locks {
 
     /// The claim of this holder, where it holds.
     async fn granted(&self, pair: &Pair<'_>) -> Result<Option<ClaimVersion>, LockError> {
-        let found = self.client.engine().store().get(&pair.id).await;
+        let id = pair.id.clone();
+        let found = self.sent(|store| async move { store.get(&id).await }).await;
         let found = found.map_err(|error| pair.unknown(&error.to_string()))?;
         Ok(found.filter(|claim| {
             claim.status.phase == ClaimPhase::Granted && !claim.spec.release && !claim.deleting
@@ -368,7 +372,10 @@ impl Locks {
             uid: claim.uid,
             session: claim.spec.session,
         };
-        match self.client.engine().store().release(&at).await {
+        let released = self
+            .sent(|store| async move { store.release(&at).await })
+            .await;
+        match released {
             Ok(_) => Ok(claim.status.grants.iter().map(|it| it.token).collect()),
             Err(StoreError::NotFound(_)) => Err(pair.not_holder("it holds nothing any more")),
             Err(error) => Err(pair.unknown(&error.to_string())),
@@ -394,7 +401,10 @@ impl Locks {
             lock: true,
             key: lock.to_owned(),
         }];
-        let sights = self.client.engine().store().look(&wanted).await;
+        let sights = self
+            .sent(|store| async move { Ok(store.look(&wanted).await) })
+            .await
+            .unwrap_or_default();
         let unknown = |detail: &str| LockError::Unknown {
             key: key.to_owned(),
             detail: detail.to_owned(),
@@ -406,6 +416,17 @@ impl Locks {
                 .ok_or_else(|| unknown("it may not be read, or the server does not answer")),
             None => Err(unknown("the server says nothing")),
         }
+    }
+
+    /// A request of the store, which runs where its connections do: whoever blocks here has no runtime.
+    async fn sent<T, F>(&self, request: impl FnOnce(Arc<dyn Store>) -> F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let ended = || StoreError::Unknown("the client's thread has ended".to_owned());
+        let answer = self.client.engine().ask(request).await;
+        answer.unwrap_or_else(|| Err(ended()))
     }
 
     async fn breathe(&self) {

@@ -164,6 +164,8 @@ async fn a_new_controller_counts_anew() {
         .claim("c")
         .slots("gpu", 1)
         .with("timeoutSeconds", 600)
+        // Created within one second, claims come in the order of their uids.
+        .with("priority", -1)
         .create()
         .await;
     world.waiting("gpu", 2).await;
