@@ -23,7 +23,8 @@ use super::effect::{ClaimAction, ClaimDeletion, Effect, RequestAction};
 use super::end::{End, Gone};
 use super::ids::{Attempt, PoolKey, Uid};
 use super::mutant::{self, Mutant};
-use super::pool::Pool;
+use super::object::Mode;
+use super::pool::{Fence, Pool};
 use super::queue::Shape;
 use super::request::{Phase, Place, Request, Why};
 use super::time::{Span, Tick};
@@ -448,7 +449,8 @@ impl Ledger {
     }
 
     /// Until when a claim that vanished is kept in mind though no pool holds anything of it: a pool that was deleted may
-    /// be created again, and has to count it while its holder may believe.
+    /// be created again, one that is Disabled or set aside may count again, and each has to count this one while its
+    /// holder may believe.
     pub(super) fn believed_until(&self, request: &Request) -> Option<Tick> {
         let claim = request.view.claim.as_ref()?;
         let granted = request.view.granted.as_ref()?;
@@ -459,7 +461,11 @@ impl Ledger {
         }
         let left = granted.leases.iter().any(|lease| {
             let pool = self.pools.get(&lease.pool);
-            pool.is_none_or(|pool| pool.seen.as_ref().is_none_or(|it| it.uid != lease.pool_uid))
+            pool.is_none_or(|pool| {
+                let other = pool.seen.as_ref().is_none_or(|it| it.uid != lease.pool_uid);
+                let counts = pool.fence == Fence::Done && pool.mode() != Some(Mode::Disabled);
+                other || !counts
+            })
         });
         let at = since.after(claim.terms.map_or(Span(0), Terms::linger));
         (left && at > self.now.tick).then_some(at)

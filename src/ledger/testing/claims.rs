@@ -169,6 +169,28 @@ fn a_claim_that_vanishes_keeps_its_slots_until_its_holder_cannot_believe_any_mor
 }
 
 #[test]
+fn a_claim_that_vanished_while_its_limit_counted_nobody_counts_when_it_does_again() {
+    let mut world = with(PoolSpec {
+        mode: Mode::Disabled,
+        ..limit_spec(1)
+    });
+    let one = create(&mut world, claim("one", "gpu=1", 20));
+    world.settle(1);
+    assert_eq!(phase(&world, &one), Some(ClaimPhase::Granted));
+    assert_eq!(holders(&world), [""; 0], "nobody is counted");
+    world.server.delete_pod(&one);
+    world.settle(2);
+    let edit = |spec: &mut PoolSpec| spec.mode = Mode::Active;
+    world.server.edit_spec(&limit("gpu"), edit);
+    let two = create(&mut world, claim("two", "gpu=1", 600));
+    world.settle(10);
+    assert_eq!(holders(&world), ["one"], "its holder may believe");
+    assert_eq!(phase(&world, &two), Some(ClaimPhase::Pending));
+    world.settle(12);
+    assert_eq!(holders(&world), ["two"]);
+}
+
+#[test]
 fn who_starts_anew_lets_the_lease_of_an_unknown_claim_linger() {
     let mut world = world(1);
     let one = create(&mut world, claim("one", "gpu=1", 20));
