@@ -486,13 +486,15 @@ impl Checker {
             if word || self.excused.contains(uid) {
                 continue;
             }
-            // A new incarnation counts the claims that are there and granted; of those that vanished a controller may not
-            // have heard that has started since (docs/design.md, section 9, 30).
+            // A new incarnation, and a limit that was Disabled, count the claims that are there and granted; of those
+            // that vanished a controller may not have heard that has started since, and nothing durable is left of them
+            // (docs/design.md, section 9, 34).
             let stands = self.claims.get(uid).is_some_and(|it| it.claim.is_granted());
             let present = self.pools.get(key).map(|pool| &pool.uid);
             let leases = seen.view.granted.iter().flat_map(|it| it.leases.iter());
             let of_key = leases.into_iter().find(|lease| lease.pool == *key);
-            if let Some(lease) = of_key.filter(|it| stands || Some(&it.pool_uid) == present) {
+            let durable = |it: &&GrantedLease| Some(&it.pool_uid) == present && it.token != Token(0);
+            if let Some(lease) = of_key.filter(|it| stands || durable(it)) {
                 holders.insert(uid.clone(), lease.amount.units());
             }
         }
