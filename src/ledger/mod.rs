@@ -47,6 +47,8 @@ mod book;
 pub mod bounds;
 mod cause;
 mod claim;
+mod claim_end;
+mod claim_hold;
 mod claim_view;
 mod command;
 mod commit;

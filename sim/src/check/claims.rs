@@ -493,7 +493,8 @@ impl Checker {
             let present = self.pools.get(key).map(|pool| &pool.uid);
             let leases = seen.view.granted.iter().flat_map(|it| it.leases.iter());
             let of_key = leases.into_iter().find(|lease| lease.pool == *key);
-            let durable = |it: &&GrantedLease| Some(&it.pool_uid) == present && it.token != Token(0);
+            let durable =
+                |it: &&GrantedLease| Some(&it.pool_uid) == present && it.token != Token(0);
             if let Some(lease) = of_key.filter(|it| stands || durable(it)) {
                 holders.insert(uid.clone(), lease.amount.units());
             }

@@ -18,6 +18,8 @@ pub use patch::request_patch;
 pub use pod::pod;
 pub(super) use pod_wire::GuardedPod;
 pub use pod_wire::PodWire;
+#[cfg(feature = "cli")]
+pub(crate) use pool::RELEASES_MAX;
+pub(crate) use pool::label_map;
 pub use pool::pool;
-pub(crate) use pool::{RELEASES_MAX, label_map};
 pub use status::{status_json, status_patch};
