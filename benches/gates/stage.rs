@@ -18,6 +18,8 @@ use super::Result;
 pub(super) const LIMIT: &str = "gpu";
 /// Requests under way at once where only the outcome matters.
 const HURRY: usize = 16;
+/// How long nothing must have been written: longer than the count of who waits may stay unwritten.
+const QUIET: Duration = Duration::from_secs(6);
 /// How long anything that is waited for may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -62,6 +64,30 @@ impl Stage {
     pub(super) fn server_cpu_seconds(&self) -> Result<f64> {
         let id = self.plane.process_id(Component::ApiServer);
         cpu_seconds(id.ok_or("the API server has ended")?)
+    }
+
+    /// Writes to these kinds so far, by the server's own count.
+    pub(super) async fn writes(&self, resources: &[&str]) -> Result<u64> {
+        let requests = self.plane.api_requests().await?;
+        let counts = requests
+            .iter()
+            .filter(|(kind, _)| kind.is_write() && resources.contains(&kind.resource.as_str()));
+        Ok(counts.map(|(_, count)| count).sum())
+    }
+
+    /// Waits until nothing more is written to these kinds, and gives the count.
+    pub(super) async fn quiet(&self, resources: &[&str]) -> Result<u64> {
+        let mut last = self.writes(resources).await?;
+        let mut since = Instant::now();
+        eventually("the writes to end", async || {
+            let now = self.writes(resources).await?;
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+            Ok(since.elapsed() >= QUIET)
+        })
+        .await?;
+        Ok(last)
     }
 
     pub(super) fn limits(&self, namespace: &str) -> Api<ConcurrencyLimit> {

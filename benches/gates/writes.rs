@@ -3,19 +3,19 @@
 //! Counted is every write to pods, limits, locks and events from the creation of the first pod until nothing is written any
 //! more, less the benchmark's own. The controller has rights to write nothing else.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Result;
 use super::controller::Controller;
 use super::observer::Observer;
 use super::report::{Goal, Report};
-use super::stage::{Stage, eventually};
+use super::stage::Stage;
 
 const PODS: usize = 1_000;
+/// Kinds that may be ours.
+const RESOURCES: &[&str] = &["pods", "concurrencylimits", "locks", "events"];
 /// What Kueue wrote for each pod over its life.
 const KUEUE: f64 = 15.5;
-/// How long nothing must have been written: longer than the count of waiting pods may stay unwritten.
-const QUIET: Duration = Duration::from_secs(6);
 
 pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
     for (what, events, goal) in [("without events", false, 1.1), ("with events", true, 1.3)] {
@@ -44,16 +44,16 @@ async fn limit_first(stage: &Stage, events: bool) -> Result<f64> {
     let namespace = stage.plane.namespace("writes").await?;
     let controller = Controller::start(stage, &namespace, events).await?;
     stage.create_limit(&namespace, 0).await?;
-    quiet(stage).await?;
+    stage.quiet(RESOURCES).await?;
     let mut observer = Observer::start(stage, &namespace).await?;
-    let before = writes(stage).await?;
+    let before = stage.writes(RESOURCES).await?;
     let pods = stage.create_pods(&namespace, PODS).await?;
     controller.waits_for(PODS).await?;
     // Past the two seconds after which a waiting pod has an event.
     tokio::time::sleep(Duration::from_secs(3)).await;
     stage.resize(&namespace, i32::try_from(PODS)?).await?;
     observer.next_many(PODS).await?;
-    let after = quiet(stage).await?;
+    let after = stage.quiet(RESOURCES).await?;
     let own = PODS as u64 + 1;
     controller.kill().await?;
     let names = pods.into_iter().map(|pod| pod.name);
@@ -67,36 +67,12 @@ async fn pods_first(stage: &Stage) -> Result<f64> {
     let controller = Controller::start(stage, &namespace, false).await?;
     let pods = stage.create_pods(&namespace, PODS).await?;
     let mut observer = Observer::start(stage, &namespace).await?;
-    let before = quiet(stage).await?;
+    let before = stage.quiet(RESOURCES).await?;
     stage.create_limit(&namespace, i32::try_from(PODS)?).await?;
     observer.next_many(PODS).await?;
-    let after = quiet(stage).await?;
+    let after = stage.quiet(RESOURCES).await?;
     controller.kill().await?;
     let names = pods.into_iter().map(|pod| pod.name);
     stage.delete_pods(&namespace, names).await?;
     Ok((after - before - 1) as f64 / PODS as f64)
-}
-
-/// Waits until nothing more is written, and gives the count.
-async fn quiet(stage: &Stage) -> Result<u64> {
-    let mut last = writes(stage).await?;
-    let mut since = Instant::now();
-    eventually("the writes to end", async || {
-        let now = writes(stage).await?;
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-        Ok(since.elapsed() >= QUIET)
-    })
-    .await?;
-    Ok(last)
-}
-
-async fn writes(stage: &Stage) -> Result<u64> {
-    let requests = stage.plane.api_requests().await?;
-    let may_be_ours = ["pods", "concurrencylimits", "locks", "events"];
-    let counts = requests
-        .iter()
-        .filter(|(kind, _)| kind.is_write() && may_be_ours.contains(&kind.resource.as_str()));
-    Ok(counts.map(|(_, count)| count).sum())
 }

@@ -69,9 +69,8 @@ enum Sent {
     Look(Result<Option<ClaimVersion>, StoreError>),
 }
 
-/// An acquisition from its begin to its end.
-pub(super) async fn acquire(counted: Counted, hold: Arc<Hold>, begin: Begin) {
-    let engine = Arc::clone(counted.engine());
+/// What is asked for, and who waits for it.
+fn who_waits(engine: &Arc<Engine>, hold: &Arc<Hold>, begin: Begin) -> (Arc<Plan>, Caller) {
     let plan = Arc::new(begin.plan);
     let patience = Patience {
         time: begin.patience,
@@ -79,7 +78,14 @@ pub(super) async fn acquire(counted: Counted, hold: Arc<Hold>, begin: Begin) {
         cancel: begin.cancel,
         reply: begin.reply,
     };
-    let mut caller = Caller::new(&engine, &hold, Arc::clone(&plan), patience);
+    let caller = Caller::new(engine, hold, Arc::clone(&plan), patience);
+    (plan, caller)
+}
+
+/// An acquisition from its begin to its end.
+pub(super) async fn acquire(counted: Counted, hold: Arc<Hold>, begin: Begin) {
+    let engine = Arc::clone(counted.engine());
+    let (plan, mut caller) = who_waits(&engine, &hold, begin);
     let name = hold.name();
     let registered = caller.attend(counted.register(&name, &hold, Some(&plan)));
     let (registration, former) = match registered.await {
@@ -125,14 +131,7 @@ pub(super) async fn go_on(
     first_sent: Stamp,
 ) {
     let engine = Arc::clone(counted.engine());
-    let plan = Arc::new(begin.plan);
-    let patience = Patience {
-        time: begin.patience,
-        tried_once: begin.tried_once,
-        cancel: begin.cancel,
-        reply: begin.reply,
-    };
-    let mut caller = Caller::new(&engine, &hold, Arc::clone(&plan), patience);
+    let (plan, mut caller) = who_waits(&engine, &hold, begin);
     // Nobody else has its name, and the watch does not show it before it was let go of.
     let name = hold.name();
     let (registration, _) = match counted.register(&name, &hold, Some(&plan)).await {

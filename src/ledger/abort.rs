@@ -57,10 +57,11 @@ impl Ledger {
             | Why::RevealRefused
             | Why::Denied(_) => self.witnesses(request),
         };
-        // As things stand now: while its attempt is raised it stands aside for no cause of its own.
+        // As things stand now: while its attempt is raised it stands aside for no cause of its own. Only who gives up for
+        // good is told it.
         let message: Arc<str> = if let Why::Denied(cause) = &why {
             cause.sentence().into()
-        } else if request.view.claim.is_some() {
+        } else if request.view.claim.is_some() && to == Attempt::TimedOut {
             self.explain_timeout(uid).into()
         } else {
             "".into()
