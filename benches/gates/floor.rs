@@ -79,11 +79,7 @@ impl BareLoop {
 /// What the ledger would ask for.
 fn reveal(namespace: &str, pod: &BenchPod) -> RequestPatch {
     let lease = GrantedLease {
-        pool: PoolKey {
-            kind: PoolKind::Limit,
-            namespace: namespace.into(),
-            name: LIMIT.into(),
-        },
+        pool: PoolKey::new(PoolKind::Limit, namespace.into(), LIMIT.into()),
         pool_uid: "b2b7b1b6-8a50-4d6c-9f0e-3f2f6a2d9c11".into(),
         amount: Amount::Slots(1),
         token: Token(1_795_219_200_000_000),

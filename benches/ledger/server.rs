@@ -206,11 +206,7 @@ impl Server {
 }
 
 fn key() -> PoolKey {
-    PoolKey {
-        kind: PoolKind::Limit,
-        namespace: "bench".into(),
-        name: "gpu".into(),
-    }
+    PoolKey::new(PoolKind::Limit, "bench".into(), "gpu".into())
 }
 
 fn spec(slots: usize) -> PoolSpec {

@@ -10,11 +10,7 @@ use crate::server::Writer;
 use crate::world::{SECOND, World};
 
 fn limit(name: &str) -> PoolKey {
-    PoolKey {
-        kind: PoolKind::Limit,
-        namespace: "ns".into(),
-        name: name.into(),
-    }
+    PoolKey::new(PoolKind::Limit, "ns".into(), name.into())
 }
 
 /// What a process wants that asks for one slot of a limit.

@@ -72,10 +72,7 @@ async fn a_status_is_written_on_the_version_it_was_computed_from(site: &impl Sit
     // The very same bytes again: the version has moved.
     is_conflict(put(site, &first).await);
     let absent = StatusWrite {
-        pool: PoolKey {
-            name: "nobody".into(),
-            ..seen.key.clone()
-        },
+        pool: PoolKey::new(seen.key.kind, seen.key.namespace.clone(), "nobody".into()),
         ..first
     };
     assert!(matches!(

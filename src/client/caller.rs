@@ -140,7 +140,7 @@ impl Caller {
         match why {
             GaveUp::Wished if self.hold.wished() == Wish::Yield => {
                 self.answer(Err(AcquireError::IdConflict {
-                    id: self.hold.name(),
+                    id: self.hold.name().to_owned(),
                     detail: "a later acquisition of this client has taken it over".to_owned(),
                 }));
             }
@@ -181,7 +181,7 @@ impl Caller {
         self.gave_up.get_or_insert(GaveUp::TimedOut);
         let waited = self.waited();
         self.engine.events().emit(
-            &self.hold.name(),
+            self.hold.name(),
             Some(&self.hold.uid())
                 .filter(|uid| !uid.is_empty())
                 .map(String::as_str),

@@ -41,6 +41,8 @@ const KNOWN_LIMITS_MAX: usize = 4_096;
 const DIRECT_USER: &str = "embedded";
 /// Letters of a random name.
 const NAME_LETTERS: usize = 20;
+/// What they are taken from, as in base32.
+const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// What an engine is made of.
 pub(super) struct Settings {
@@ -299,7 +301,7 @@ impl Engine {
                 let waited = self.now().at_most_since(since);
                 let (uid, kind) = (Some(id.as_str()), EventKind::Acquired { waited });
                 let shown = begin.plan.shown;
-                let event = self.events.emit(&hold.name(), uid, &shown, kind);
+                let event = self.events.emit(hold.name(), uid, &shown, kind);
                 // What is taken for a rate is never told as released.
                 hold.set_acquired_event(if takes { 0 } else { event });
                 hold.begin_direct(DirectHold {
@@ -499,12 +501,12 @@ async fn drained(engine: Arc<Engine>, within: Duration) -> super::DrainReport {
         if belief == Some(Belief::Lost) {
             hold.wish(Wish::Detach);
         } else if hold.wished() == Wish::Keep && belief.is_some() {
-            report.held.push(hold.name());
+            report.held.push(hold.name().to_owned());
             engine.leave_alone(&hold.uid());
             hold.lose(Loss::Closed);
             hold.wish(Wish::Detach);
         } else {
-            report.unreleased.push(hold.name());
+            report.unreleased.push(hold.name().to_owned());
         }
     }
     report.held.sort_unstable();
@@ -595,7 +597,7 @@ impl Drop for Counted {
         // A task that panicked leaves nobody waiting.
         if let Some(hold) = hold {
             hold.end(Err(ReleaseError::Unavailable {
-                claim: hold.name(),
+                claim: hold.name().to_owned(),
                 detail: "its task has ended".to_owned(),
             }));
         }
@@ -614,6 +616,14 @@ impl fmt::Debug for Engine {
 
 /// A name that nobody else has: a hundred bits of it are random.
 pub(super) fn random_name(prefix: &str) -> String {
-    let letters = std::iter::repeat_with(fastrand::lowercase).take(NAME_LETTERS);
-    prefix.chars().chain(letters).collect()
+    let mut bits = fastrand::u128(..);
+    let mut name = String::with_capacity(prefix.len().saturating_add(NAME_LETTERS));
+    name.push_str(prefix);
+    for _ in 0..NAME_LETTERS {
+        // Five bits a letter.
+        let letter = LETTERS.get((bits & 31) as usize).copied();
+        name.push(char::from(letter.unwrap_or(b'a')));
+        bits >>= 5;
+    }
+    name
 }

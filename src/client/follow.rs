@@ -86,7 +86,7 @@ fn who_waits(engine: &Arc<Engine>, hold: &Arc<Hold>, begin: Begin) -> (Arc<Plan>
 pub(super) async fn acquire(counted: Counted, hold: Arc<Hold>, begin: Begin) {
     let engine = Arc::clone(counted.engine());
     let (plan, mut caller) = who_waits(&engine, &hold, begin);
-    let name = hold.name();
+    let name = hold.name().to_owned();
     let registered = caller.attend(counted.register(&name, &hold, Some(&plan)));
     let (registration, former) = match registered.await {
         Ok(registered) => registered,
@@ -133,7 +133,7 @@ pub(super) async fn go_on(
     let engine = Arc::clone(counted.engine());
     let (plan, mut caller) = who_waits(&engine, &hold, begin);
     // Nobody else has its name, and the watch does not show it before it was let go of.
-    let name = hold.name();
+    let name = hold.name().to_owned();
     let (registration, _) = match counted.register(&name, &hold, Some(&plan)).await {
         Ok(registered) => registered,
         Err(detail) => {

@@ -17,9 +17,10 @@ use super::lease::{Belief, Lease, Loss};
 use super::slots::Token;
 
 /// What is to become of an acquisition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Wish {
     /// Get it, or keep it.
+    #[default]
     Keep,
     /// Give it back, or give up.
     Release,
@@ -29,10 +30,33 @@ pub(super) enum Wish {
     Yield,
 }
 
+/// A value, and whoever looks out for its changes: of most acquisitions nobody does, and then it is a field.
+#[derive(Debug, Default)]
+struct Shown<T> {
+    value: T,
+    watched: Option<watch::Sender<T>>,
+}
+
+impl<T: Clone> Shown<T> {
+    fn set(&mut self, value: T) {
+        if let Some(watched) = &self.watched {
+            watched.send_replace(value.clone());
+        }
+        self.value = value;
+    }
+
+    fn watch(&mut self) -> watch::Receiver<T> {
+        let value = &self.value;
+        let watched = self
+            .watched
+            .get_or_insert_with(|| watch::Sender::new(value.clone()));
+        watched.subscribe()
+    }
+}
+
 /// What is known of an acquisition.
 #[derive(Debug, Default)]
 struct State {
-    name: String,
     uid: String,
     lease: Option<Lease>,
     tokens: Vec<Token>,
@@ -41,6 +65,9 @@ struct State {
     acquired_event: u64,
     /// Set where it is held directly.
     direct: Option<DirectHold>,
+    wish: Shown<Wish>,
+    lost: Shown<Option<Loss>>,
+    ended: Shown<Option<Result<(), ReleaseError>>>,
 }
 
 /// What is held directly: no task follows it, and whoever ends it does what is to be done.
@@ -59,23 +86,16 @@ pub(super) struct DirectHold {
 #[derive(Debug)]
 pub(super) struct Hold {
     clock: Arc<dyn Clock>,
+    name: String,
     state: Mutex<State>,
-    wish: watch::Sender<Wish>,
-    lost: watch::Sender<Option<Loss>>,
-    ended: watch::Sender<Option<Result<(), ReleaseError>>>,
 }
 
 impl Hold {
     pub(super) fn new(clock: Arc<dyn Clock>, name: &str) -> Self {
         Self {
             clock,
-            state: Mutex::new(State {
-                name: name.to_owned(),
-                ..State::default()
-            }),
-            wish: watch::Sender::new(Wish::Keep),
-            lost: watch::Sender::new(None),
-            ended: watch::Sender::new(None),
+            name: name.to_owned(),
+            state: Mutex::default(),
         }
     }
 
@@ -96,8 +116,7 @@ impl Hold {
             return None;
         }
         if state.direct.is_some() {
-            drop(state);
-            let lost = self.lost.borrow().is_some();
+            let lost = state.lost.value.is_some();
             return Some(if lost { Belief::Lost } else { Belief::Held });
         }
         let belief = state.lease.as_mut()?.belief(now);
@@ -112,12 +131,12 @@ impl Hold {
     /// How it was lost, if it was, by now.
     pub(super) fn loss(&self) -> Option<Loss> {
         self.belief();
-        self.lost.borrow().clone()
+        self.state().lost.value.clone()
     }
 
     /// Sees how it is lost.
     pub(super) fn losses(&self) -> watch::Receiver<Option<Loss>> {
-        self.lost.subscribe()
+        self.state().lost.watch()
     }
 
     /// Loses it.
@@ -129,13 +148,12 @@ impl Hold {
     }
 
     fn tell_lost(&self, loss: Loss) -> bool {
-        self.lost.send_if_modified(|lost| {
-            let first = lost.is_none();
-            if first {
-                *lost = Some(loss);
-            }
-            first
-        })
+        let mut state = self.state();
+        let first = state.lost.value.is_none();
+        if first {
+            state.lost.set(Some(loss));
+        }
+        first
     }
 
     /// The claim that it follows.
@@ -144,8 +162,8 @@ impl Hold {
     }
 
     /// Name of its claim.
-    pub(super) fn name(&self) -> String {
-        self.state().name.clone()
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// UID of its claim; empty before it has one.
@@ -185,7 +203,7 @@ impl Hold {
             }
         }
         let follows = self.acquired_event();
-        if wish == Wish::Release && follows != 0 && self.lost.borrow().is_none() {
+        if wish == Wish::Release && follows != 0 && self.state().lost.value.is_none() {
             let held = self.now().at_most_since(direct.since);
             let kind = EventKind::Released { held, follows };
             self.tell(&engine, &direct, kind);
@@ -196,7 +214,7 @@ impl Hold {
 
     fn tell(&self, engine: &Engine, direct: &DirectHold, kind: EventKind) {
         let (name, uid) = (self.name(), direct.id.as_str());
-        engine.events().emit(&name, Some(uid), &direct.shown, kind);
+        engine.events().emit(name, Some(uid), &direct.shown, kind);
     }
 
     /// The claim was granted.
@@ -244,18 +262,15 @@ impl Hold {
 
     /// Ends the guard: from here on nothing is believed, and the task does as is wished. The first wish counts.
     pub(super) fn wish(&self, wish: Wish) {
-        let is_direct = {
+        let (first, is_direct) = {
             let mut state = self.state();
             state.stopped = true;
-            state.direct.is_some()
-        };
-        let first = self.wish.send_if_modified(|now| {
-            let first = *now == Wish::Keep;
+            let first = state.wish.value == Wish::Keep;
             if first {
-                *now = wish;
+                state.wish.set(wish);
             }
-            first
-        });
+            (first, state.direct.is_some())
+        };
         if first && is_direct {
             self.end_direct(wish);
         }
@@ -269,28 +284,25 @@ impl Hold {
 
     /// What is wished.
     pub(super) fn wished(&self) -> Wish {
-        *self.wish.borrow()
+        self.state().wish.value
     }
 
     /// Sees what is wished.
     pub(super) fn wishes(&self) -> watch::Receiver<Wish> {
-        self.wish.subscribe()
+        self.state().wish.watch()
     }
 
     /// The task is done with it.
     pub(super) fn end(&self, result: Result<(), ReleaseError>) {
-        self.ended.send_if_modified(|ended| {
-            let first = ended.is_none();
-            if first {
-                *ended = Some(result);
-            }
-            first
-        });
+        let mut state = self.state();
+        if state.ended.value.is_none() {
+            state.ended.set(Some(result));
+        }
     }
 
     /// Waits until the task is done with it.
     pub(super) async fn ended(&self) -> Result<(), ReleaseError> {
-        let mut ended = self.ended.subscribe();
+        let mut ended = self.state().ended.watch();
         let result = match ended.wait_for(Option::is_some).await {
             Ok(result) => result.clone(),
             Err(_) => None,
@@ -305,7 +317,7 @@ impl Holder for Hold {
         if !self.tell_lost(loss.clone()) {
             return;
         }
-        let claim = self.name();
+        let claim = self.name().to_owned();
         let told = loss.clone();
         self.end(Err(ReleaseError::Lost { claim, loss: told }));
         let Some(direct) = direct else { return };

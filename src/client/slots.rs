@@ -99,7 +99,7 @@ impl Slots {
 
     /// Name of the claim; `None` where nothing was asked for.
     pub fn claim(&self) -> Option<String> {
-        self.held.as_ref().map(|held| held.hold.name())
+        self.held.as_ref().map(|held| held.hold.name().to_owned())
     }
 
     /// UID of the claim.
@@ -154,7 +154,7 @@ impl Slots {
         if let Err(loss) = self.check() {
             hold.wish(Wish::Release);
             return Err(ReleaseError::Lost {
-                claim: hold.name(),
+                claim: hold.name().to_owned(),
                 loss,
             });
         }
@@ -171,7 +171,7 @@ impl Slots {
         held.hold.wish(Wish::Detach);
         Some(ClaimRef {
             namespace: held.engine.store().namespace().to_owned(),
-            name: held.hold.name(),
+            name: held.hold.name().to_owned(),
             uid: held.hold.uid(),
             session: held.engine.session().to_owned(),
         })

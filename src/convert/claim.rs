@@ -101,11 +101,11 @@ fn qualified(field: &str, text: &str) -> Result<QualifiedKey, String> {
 
 fn mention(kind: PoolKind, of: Option<String>, key: &Key, own: &Name, amount: Amount) -> Mention {
     Mention {
-        pool: PoolKey {
+        pool: PoolKey::new(
             kind,
-            namespace: of.map_or_else(|| own.clone(), Name::from),
-            name: key.object_name().into(),
-        },
+            of.map_or_else(|| own.clone(), Name::from),
+            key.object_name().into(),
+        ),
         amount,
     }
 }

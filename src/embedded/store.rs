@@ -286,10 +286,21 @@ fn row(world: &mut World, claim: NewClaim) -> Result<Row, StoreError> {
     let namespace = Name::from(NAMESPACE);
     let wants = claim_wants(&claim.spec, &namespace).map_err(StoreError::Invalid)?;
     // Of two claims of one microsecond the first has the lower number.
-    let uid = Uid::from(format!("{:016}", world.next_uid()));
+    let uid = uid_of(world.next_uid());
     let arrival = world.now().server;
     let name = Name::from(claim.name);
     Ok(Row::new(uid, namespace, name, claim.spec, wants, arrival))
+}
+
+/// A number as sixteen digits, which are in order as numbers are.
+fn uid_of(number: u64) -> Uid {
+    let mut digits = [b'0'; 16];
+    let mut left = number;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(left % 10).unwrap_or(0);
+        left /= 10;
+    }
+    Uid::from(std::str::from_utf8(&digits).unwrap_or_default())
 }
 
 fn not_found(name: &str) -> StoreError {

@@ -36,7 +36,8 @@ pub(super) struct World {
     version: u128,
     uids: u64,
     pools: BTreeMap<PoolKey, PoolObject>,
-    rows: HashMap<Uid, Row>,
+    /// Boxed, for a table moves what is in it.
+    rows: BTreeMap<Uid, Box<Row>>,
     /// Claims that can be found by name: all but those of direct holders.
     names: HashMap<String, Uid>,
     /// How many rows are renewed here.
@@ -67,7 +68,7 @@ impl World {
             version: 0,
             uids: 0,
             pools: BTreeMap::new(),
-            rows: HashMap::new(),
+            rows: BTreeMap::new(),
             names: HashMap::new(),
             kept: 0,
             renew_at: now.tick.after(RENEW_EVERY),
@@ -197,11 +198,11 @@ impl World {
     // Claims.
 
     pub(super) fn row(&self, uid: &Uid) -> Option<&Row> {
-        self.rows.get(uid)
+        self.rows.get(uid).map(|row| &**row)
     }
 
     pub(super) fn named(&self, name: &str) -> Option<&Row> {
-        self.rows.get(self.names.get(name)?)
+        self.row(self.names.get(name)?)
     }
 
     /// A claim is created.
@@ -213,7 +214,7 @@ impl World {
             self.index(&row);
         }
         let view = row.view.clone();
-        self.rows.insert(view.uid.clone(), row);
+        self.rows.insert(view.uid.clone(), Box::new(row));
         self.ledger
             .handle(self.now, Command::RequestSeen(Box::new(view)));
     }
@@ -275,7 +276,7 @@ impl World {
         self.delete(uid);
     }
 
-    fn remove(&mut self, uid: &Uid) -> Option<Row> {
+    fn remove(&mut self, uid: &Uid) -> Option<Box<Row>> {
         let row = self.rows.remove(uid)?;
         let waited = row.phase() == ClaimPhase::Pending;
         self.waits = self.waits.saturating_sub(usize::from(waited));
@@ -481,9 +482,5 @@ impl World {
 
 /// The key of a pool by what people write.
 pub(super) fn pool_key(kind: PoolKind, namespace: &str, object_name: &str) -> PoolKey {
-    PoolKey {
-        kind,
-        namespace: namespace.into(),
-        name: object_name.into(),
-    }
+    PoolKey::new(kind, namespace.into(), object_name.into())
 }

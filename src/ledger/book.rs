@@ -140,7 +140,9 @@ impl Ledger {
     pub fn handle(&mut self, now: Now, command: Command) {
         self.advance(now);
         match command {
-            Command::PoolSeen(object) => self.pool_seen(*object),
+            Command::PoolSeen(object) => {
+                self.pool_seen(*object);
+            }
             Command::PoolDeleted(object) => self.pool_deleted(*object),
             Command::PoolsListed {
                 kind,
@@ -260,8 +262,8 @@ impl Ledger {
 
     /// Looks at a pool again: who can go, and what is to be written.
     pub(super) fn touch(&mut self, pool: &PoolKey) {
-        self.dirty_pools.insert(pool.clone());
-        self.write_pools.insert(pool.clone());
+        note(&mut self.dirty_pools, pool);
+        note(&mut self.write_pools, pool);
     }
 
     /// Looks at everybody again who names a pool.
@@ -269,5 +271,12 @@ impl Ledger {
         if let Some(pool) = self.pools.get(pool) {
             self.dirty_requests.extend(pool.named_by.iter().cloned());
         }
+    }
+}
+
+/// Notes a key; most are noted already.
+fn note(keys: &mut BTreeSet<PoolKey>, key: &PoolKey) {
+    if !keys.contains(key) {
+        keys.insert(key.clone());
     }
 }

@@ -5,8 +5,7 @@
 //! it says is true of that version or it is refused. Grants are checked again here, against the very
 //! status they are added to: whatever was planned from older news falls out and is planned anew.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use super::book::Ledger;
 use super::bounds::{
@@ -63,7 +62,7 @@ impl Ledger {
             return;
         };
         let (uid, version, generation) = (seen.uid.clone(), seen.version, seen.generation);
-        let base = base.clone();
+        let base_batch = base.batch.clone();
         let mut next = base.clone();
         let mut draft = Draft::default();
         if mutant::is(Mutant::FirstLeaseLostAtStart) && pool.written_at == Tick(0) {
@@ -87,7 +86,7 @@ impl Ledger {
             }
         }
         self.dirty_requests.extend(draft.dropped);
-        if purpose == Purpose::Plain && !self.is_worth_writing(key, &base, &next) {
+        if purpose == Purpose::Plain && !self.is_worth_writing(key, &next) {
             if let Some(pool) = self.pools.get_mut(key) {
                 pool.recount();
             }
@@ -99,12 +98,12 @@ impl Ledger {
         next.schema = STATUS_SCHEMA;
         next.epoch = self.epoch.unwrap_or_default();
         next.leader = Some(self.options.process.clone());
-        next.previous_batch = base.batch.clone();
+        next.previous_batch = base_batch.clone();
         next.batch = Some(batch.clone());
         let Some(pool) = self.pools.get_mut(key) else {
             return;
         };
-        if pool.conflict_base.take() == Some((generation, base.batch.clone())) {
+        if pool.conflict_base.take() == Some((generation, base_batch.clone())) {
             pool.idle_conflicts = pool.idle_conflicts.saturating_add(1);
         } else {
             pool.idle_conflicts = 0;
@@ -132,7 +131,7 @@ impl Ledger {
         let guard = if tested {
             Guard::Tested {
                 generation,
-                batch: base.batch,
+                batch: base_batch,
             }
         } else {
             Guard::Version(version)
@@ -248,7 +247,7 @@ impl Ledger {
         let mut count = next.leases.len();
         let floor = self.token_floor(pool, next.last_token);
         let mut token = floor;
-        let present: BTreeSet<Uid> = next.entries().map(|lease| lease.uid.clone()).collect();
+        let stays = |uid: &Uid| pool.entries.contains_key(uid) && !draft.removes.contains_key(uid);
         for (uid, add) in &pool.adds {
             if add.adopt.is_some() {
                 continue;
@@ -257,20 +256,20 @@ impl Ledger {
                 break;
             }
             let after = used.saturating_add(add.amount.units());
-            let wanted = grants && self.still_wants(uid, add) && !present.contains(uid);
+            let wanted = grants && self.still_wants(uid, add) && !stays(uid);
             let next_token = Token(token.0.saturating_add(1));
             let room = after <= capacity || mutant::is(Mutant::GrantBeyondCapacity);
             let fits = room && count < LEASES_MAX && next_token <= Token::MAX;
-            let lease = self.lease(uid, add, next_token);
-            match lease {
-                Some(lease) if wanted && fits => {
+            let lease = (wanted && fits).then(|| self.lease(uid, add, next_token));
+            match lease.flatten() {
+                Some(lease) => {
                     used = after;
                     count = count.saturating_add(1);
                     token = next_token;
                     next.leases.push(lease);
                     draft.adds.insert(uid.clone(), *add);
                 }
-                _ => draft.dropped.push(uid.clone()),
+                None => draft.dropped.push(uid.clone()),
             }
         }
         if token > floor {
@@ -359,55 +358,93 @@ impl Ledger {
     /// Whether a status differs from the one before in something that cannot wait. What only people
     /// read is written at once if we wrote last (but for a count that merely changed), else every few
     /// seconds: two controllers that see things differently must not answer each other.
-    fn is_worth_writing(&mut self, key: &PoolKey, base: &PoolStatus, next: &PoolStatus) -> bool {
-        if next == base {
+    fn is_worth_writing(&mut self, key: &PoolKey, next: &PoolStatus) -> bool {
+        let Some(pool) = self.pools.get(key) else {
             return false;
-        }
-        if next.level != base.level {
-            // It falls all the time, which is no reason to write; that all of it has come back is one, some time.
-            let still = PoolStatus {
-                level: base.level,
-                ..next.clone()
-            };
-            return self.is_worth_writing(key, base, &still) || self.is_emptied(key, next);
-        }
-        let described = PoolStatus {
-            // A worker that is no longer needed hurts nobody for a while.
-            workers: if next.workers.is_subset(&base.workers) {
-                base.workers.clone()
-            } else {
-                next.workers.clone()
-            },
-            waiting: base.waiting,
-            in_use: base.in_use,
-            observed_generation: base.observed_generation,
-            conditions: Arc::clone(&base.conditions),
-            ..next.clone()
         };
-        if described != *base {
-            return true;
-        }
-        let only_count = PoolStatus {
-            waiting: base.waiting,
-            ..next.clone()
-        } == *base;
+        let Some(base) = pool.status() else {
+            return false;
+        };
+        let change = Change::between(base, next);
+        let falls = next.level != base.level;
         let crosses_zero = next.waiting == 0 || base.waiting == 0;
         let ours = base.batch.as_ref().is_some_and(|batch| {
             let process = batch.as_str().rsplit_once('-').map(|(process, _)| process);
             process == Some(self.options.process.as_str())
         });
-        let Some(pool) = self.pools.get(key) else {
-            return false;
-        };
         let due = pool.written_at.after(WAITING_WRITE_AFTER);
-        if (ours && (!only_count || crosses_zero))
-            || due <= self.now.tick
-            || pool.written_at == Tick(0)
-        {
-            return true;
+        let is_due = due <= self.now.tick || pool.written_at == Tick(0);
+        let worth = match change {
+            Change::Nothing => false,
+            Change::Holders => true,
+            Change::Shown => ours || is_due,
+            Change::Count => ours && crosses_zero || is_due,
+        };
+        if !worth && change != Change::Nothing {
+            self.timers.set(due, Timer::Pool(key.clone()));
         }
-        self.timers.set(due, Timer::Pool(key.clone()));
-        false
+        // A level falls all the time, which is no reason to write; that all of it has come back is one, some time.
+        worth || falls && self.is_emptied(key, next)
+    }
+}
+
+/// In what the next status differs from the one before, its level aside: the gravest of all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Change {
+    Nothing,
+    /// How many wait.
+    Count,
+    /// What only people read.
+    Shown,
+    /// What cannot wait.
+    Holders,
+}
+
+impl Change {
+    fn between(base: &PoolStatus, next: &PoolStatus) -> Self {
+        // By name, so that a field that comes has to be thought of here.
+        let PoolStatus {
+            schema,
+            observed_generation,
+            last_token,
+            epoch,
+            leader,
+            batch,
+            previous_batch,
+            in_use,
+            waiting,
+            workers,
+            leases,
+            adopted,
+            fenced,
+            open,
+            level: _,
+            conditions,
+            extra,
+        } = base;
+        let holders = *leases == next.leases
+            && *adopted == next.adopted
+            && *last_token == next.last_token
+            && *fenced == next.fenced
+            && *open == next.open
+            && *schema == next.schema
+            && *epoch == next.epoch
+            && *leader == next.leader
+            && *batch == next.batch
+            && *previous_batch == next.previous_batch
+            && *extra == next.extra
+            // A worker that is no longer needed hurts nobody for a while.
+            && next.workers.is_subset(workers);
+        let shown = *in_use == next.in_use
+            && *observed_generation == next.observed_generation
+            && *conditions == next.conditions
+            && *workers == next.workers;
+        match (holders, shown, *waiting == next.waiting) {
+            (false, _, _) => Self::Holders,
+            (true, false, _) => Self::Shown,
+            (true, true, false) => Self::Count,
+            (true, true, true) => Self::Nothing,
+        }
     }
 }
 

@@ -30,7 +30,7 @@ impl Ledger {
         let Some(attempt) = request.view.attempt else {
             return;
         };
-        let labels = self.resolve(&request.view).labels;
+        let labels = request.worker_labels.clone();
         let text = Arc::clone(&request.view.text);
         let terms = self.terms_for(request, shape);
         let linger = |amount| lingers(terms, amount);
@@ -80,6 +80,9 @@ impl Ledger {
             items.insert(key.clone(), item);
             self.write_pools.insert(key.clone());
         }
+        // What is merely queued is looked at again when it is durable, or falls out.
+        let is_queued = |item: &Item| matches!(item, Item::Lease { durable: None, .. });
+        let waits = items.values().any(is_queued) && items.values().all(is_queued);
         if let Some(request) = self.requests.get_mut(uid) {
             request.phase = Phase::Taking(Plan {
                 attempt,
@@ -91,7 +94,9 @@ impl Ledger {
             request.aside_until = None;
         }
         self.move_to(uid, Place::Granting(id));
-        self.dirty_requests.insert(uid.clone());
+        if !waits {
+            self.dirty_requests.insert(uid.clone());
+        }
     }
 
     /// Finishes what an earlier leader began, if it still fits everywhere; whether it does.

@@ -5,14 +5,45 @@
 //! Tested by the unit tests below and by everything that uses them.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Eq)]
         pub struct $name(Arc<str>);
+
+        // Most comparisons are of a text with itself: one place in memory is one text.
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+            }
+        }
+
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                if Arc::ptr_eq(&self.0, &other.0) {
+                    return Ordering::Equal;
+                }
+                self.0.cmp(&other.0)
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.0.hash(state);
+            }
+        }
 
         impl $name {
             /// The text as it is on the wire.
@@ -81,8 +112,14 @@ pub enum PoolKind {
 }
 
 /// Which pool, by place: the one object that serves a key. The object there may come and go.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolKey {
+///
+/// Shared, for keys are copied and compared more often than anything else.
+#[derive(Clone, Eq)]
+pub struct PoolKey(Arc<PoolPlace>);
+
+/// The place of a pool, as [`PoolKey`] shares it.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolPlace {
     /// Limit or lock.
     pub kind: PoolKind,
     /// Namespace of the object.
@@ -91,28 +128,72 @@ pub struct PoolKey {
     pub name: Name,
 }
 
+impl Deref for PoolKey {
+    type Target = PoolPlace;
+
+    fn deref(&self) -> &PoolPlace {
+        &self.0
+    }
+}
+
+impl PartialEq for PoolKey {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Ord for PoolKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for PoolKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for PoolKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
 /// What separates the segments of a key in an object's name.
 pub const SEGMENT_SEPARATOR: &str = "--";
 
 impl PoolKey {
+    /// The key of this place.
+    pub fn new(kind: PoolKind, namespace: Name, name: Name) -> Self {
+        Self(Arc::new(PoolPlace {
+            kind,
+            namespace,
+            name,
+        }))
+    }
+
     /// The derived limit of this family for one worker.
     pub fn child(&self, worker: &Name) -> Self {
         let name = format!("{}{SEGMENT_SEPARATOR}{worker}", self.name);
-        Self {
-            kind: self.kind,
-            namespace: self.namespace.clone(),
-            name: name.into(),
-        }
+        Self::new(self.kind, self.namespace.clone(), name.into())
     }
 
     /// The family this could be a derived limit of, with its worker.
     pub fn parent(&self) -> Option<(Self, Name)> {
-        let (parent, worker) = self.name.as_str().rsplit_once(SEGMENT_SEPARATOR)?;
-        let key = Self {
-            kind: self.kind,
-            namespace: self.namespace.clone(),
-            name: parent.into(),
-        };
+        let name = self.name.as_str();
+        // Most names have no separator, and a search for bytes says so sooner than one for a text.
+        let separator = SEGMENT_SEPARATOR.as_bytes();
+        let mut pairs = name.as_bytes().windows(separator.len());
+        let at = pairs.rposition(|pair| pair == separator)?;
+        let (parent, worker) = (
+            name.get(..at)?,
+            name.get(at.saturating_add(separator.len())..)?,
+        );
+        let key = Self::new(self.kind, self.namespace.clone(), parent.into());
         Some((key, worker.into()))
     }
 
@@ -253,11 +334,7 @@ mod tests {
 
     #[test]
     fn a_child_knows_its_parent() {
-        let family = PoolKey {
-            kind: PoolKind::Limit,
-            namespace: "ns".into(),
-            name: "gpu".into(),
-        };
+        let family = PoolKey::new(PoolKind::Limit, "ns".into(), "gpu".into());
         let child = family.child(&"worker-1".into());
         assert_eq!(child.name.as_str(), "gpu--worker-1");
         assert_eq!(child.text(), "gpu:worker-1");

@@ -99,7 +99,7 @@ pub use end::End;
 pub use enquiry::Waiter;
 pub use explain::{PoolSummary, RequestState};
 pub use ids::{
-    Amount, Attempt, Batch, Epoch, HolderKind, LOCK_UNITS, Name, PoolKey, PoolKind,
+    Amount, Attempt, Batch, Epoch, HolderKind, LOCK_UNITS, Name, PoolKey, PoolKind, PoolPlace,
     SEGMENT_SEPARATOR, Token, Uid, Units, Version,
 };
 pub use object::{

@@ -14,15 +14,17 @@ use super::object::PoolObject;
 use super::pool::{Entry, Fence, Former};
 
 impl Ledger {
-    pub(super) fn pool_seen(&mut self, object: PoolObject) {
+    /// A version was shown; whether it is a newer one.
+    pub(super) fn pool_seen(&mut self, object: PoolObject) -> bool {
         let known = self
             .pools
             .get(&object.key)
             .and_then(|pool| pool.seen.as_ref());
         if known.is_some_and(|seen| object.version <= seen.version) {
-            return;
+            return false;
         }
         self.take_pool(object);
+        true
     }
 
     /// Makes this version of a pool the one that is known.

@@ -109,8 +109,9 @@ impl Ledger {
         if flight.status.open {
             self.touch_namers(key);
         }
-        self.pool_seen(object);
-        if let Some(pool) = self.pools.get_mut(key) {
+        if !self.pool_seen(object)
+            && let Some(pool) = self.pools.get_mut(key)
+        {
             pool.recount();
         }
         match flight.purpose {
@@ -334,7 +335,9 @@ impl Ledger {
         };
         pool.child_write = false;
         match outcome {
-            ChildOutcome::Written(object) => self.pool_seen(*object),
+            ChildOutcome::Written(object) => {
+                self.pool_seen(*object);
+            }
             ChildOutcome::Deleted => {
                 let deleted = pool.deleting_uid.take();
                 // Else the watch has shown the deletion already, and perhaps a new incarnation.

@@ -309,22 +309,26 @@ impl Pool {
 
     /// Counts anew what is durable, queued and flying.
     pub(super) fn recount(&mut self) {
-        let mut amounts: BTreeMap<&Uid, Amount> = BTreeMap::new();
         let flying = self.flight.as_ref();
-        for (uid, entry) in &self.entries {
-            let leaving = self.removes.contains_key(uid)
-                || flying.is_some_and(|flight| flight.removes.contains_key(uid));
-            if !leaving {
-                amounts.insert(uid, entry.amount);
-            }
-        }
-        for (uid, add) in flying
-            .into_iter()
-            .flat_map(|flight| &flight.adds)
-            .chain(&self.adds)
-        {
-            amounts.entry(uid).or_insert(add.amount);
-        }
+        let leaves = |uid: &Uid| {
+            self.removes.contains_key(uid)
+                || flying.is_some_and(|flight| flight.removes.contains_key(uid))
+        };
+        let stays = |uid: &Uid| self.entries.contains_key(uid) && !leaves(uid);
+        let flies = |uid: &Uid| flying.is_some_and(|flight| flight.adds.contains_key(uid));
+        let durable = self.entries.iter().filter(|(uid, _)| !leaves(uid));
+        let flown = flying.into_iter().flat_map(|flight| &flight.adds);
+        let flown = flown.filter(|(uid, _)| !stays(uid));
+        let queued = self.adds.iter();
+        let queued = queued.filter(|(uid, _)| !stays(uid) && !flies(uid));
+        let durable = durable.map(|(_, entry)| entry.amount);
+        let coming = flown.chain(queued).map(|(_, add)| add.amount);
+        let (count, units) =
+            durable
+                .chain(coming)
+                .fold((0_usize, 0), |(count, sum): (usize, Units), amount| {
+                    (count.saturating_add(1), sum.saturating_add(amount.units()))
+                });
         let flown = flying.into_iter().flat_map(|flight| &flight.removes);
         let draining = self.removes.iter().chain(flown).filter(|(uid, leaving)| {
             leaving.drains && self.entries.get(*uid) == Some(&leaving.entry)
@@ -332,10 +336,8 @@ impl Pool {
         self.draining = draining.fold(0, |sum: Units, (_, leaving)| {
             sum.saturating_add(leaving.entry.amount.units())
         });
-        self.planned_count = amounts.len();
-        self.planned = amounts
-            .values()
-            .fold(0, |sum: Units, amount| sum.saturating_add(amount.units()));
+        self.planned_count = count;
+        self.planned = units;
     }
 
     /// Queues a lease.

@@ -160,19 +160,21 @@ impl Queues {
     }
 
     /// Every shape that can be affected by a change in these pools: those that take from them, those
-    /// that share a pool with one of those, and so on.
+    /// that share a pool with one of those, and so on. Where nobody stands in a queue, nobody is affected, nor passes
+    /// it on.
     pub(super) fn connected(&self, pools: &BTreeSet<PoolKey>) -> BTreeSet<ShapeId> {
         let mut shapes = BTreeSet::new();
         let mut seen: BTreeSet<&PoolKey> = pools.iter().collect();
         let mut pending: Vec<&PoolKey> = pools.iter().collect();
         while let Some(pool) = pending.pop() {
             for id in self.of_pool(pool) {
+                let line = self.lines.get(&id);
+                let Some(line) = line.filter(|line| !line.queue.is_empty()) else {
+                    continue;
+                };
                 if !shapes.insert(id) {
                     continue;
                 }
-                let Some(line) = self.lines.get(&id) else {
-                    continue;
-                };
                 for other in line.shape.demand.keys() {
                     if seen.insert(other) {
                         pending.push(other);

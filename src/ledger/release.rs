@@ -109,17 +109,7 @@ impl Ledger {
             Ground::Forced => &mut self.stats.releases_forced,
         };
         *counter = counter.saturating_add(1);
-        let Some(about) = self.pool_about(key) else {
-            return;
-        };
         self.note_hold(uid);
-        let who = self.requests.get(uid).map_or_else(
-            || uid.to_string(),
-            |request| {
-                let view = &request.view;
-                format!("{} {}/{}", view.kind().word(), view.namespace, view.name)
-            },
-        );
         let is_claim = self
             .requests
             .get(uid)
@@ -136,6 +126,16 @@ impl Ledger {
             ),
             Ground::Forced => ("ForcedRelease", "by annotation sluice.dev/release"),
         };
+        let Some(about) = self.pool_about(key) else {
+            return;
+        };
+        let who = self.requests.get(uid).map_or_else(
+            || uid.to_string(),
+            |request| {
+                let view = &request.view;
+                format!("{} {}/{}", view.kind().word(), view.namespace, view.name)
+            },
+        );
         self.tell(about, true, reason, || {
             format!("slots of {who} ({uid}) were freed {how}")
         });

@@ -8,11 +8,7 @@ use super::super::*;
 /// A limit that wants proof, in a status with these leases, of which the newest has this token.
 fn licence(version: u128, last_token: u64, leases: Vec<Lease>) -> PoolObject {
     PoolObject {
-        key: PoolKey {
-            kind: PoolKind::Limit,
-            namespace: "ns".into(),
-            name: "licence".into(),
-        },
+        key: PoolKey::new(PoolKind::Limit, "ns".into(), "licence".into()),
         uid: "uid-licence".into(),
         version: Version(version),
         generation: 1,

@@ -27,6 +27,8 @@ pub(super) struct Request {
     pub(super) place: Place,
     /// What it was resolved from; resolved again when these change.
     pub(super) resolved_from: Option<Source>,
+    /// Worker labels it was resolved from, with their values.
+    pub(super) worker_labels: Vec<(Name, Option<Name>)>,
     /// Pools whose acknowledged status names it.
     pub(super) held: BTreeSet<PoolKey>,
     /// Pools that were indexed as named by it.
@@ -209,6 +211,7 @@ impl Request {
             phase: Phase::Waiting,
             place: Place::Nowhere,
             resolved_from: None,
+            worker_labels: Vec::new(),
             held: BTreeSet::new(),
             named: BTreeSet::new(),
             reading: false,

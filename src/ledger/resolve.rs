@@ -54,8 +54,9 @@ impl Ledger {
         let mut demand: BTreeMap<PoolKey, Amount> = BTreeMap::new();
         let mut trouble = None;
         for mention in wants.mentions.iter() {
-            resolved.named.insert(mention.pool.clone());
-            let pool = match self.resolve_pool(view, &mention.pool, resolved) {
+            let named = self.own_key(&mention.pool);
+            resolved.named.insert(named.clone());
+            let pool = match self.resolve_pool(view, &named, resolved) {
                 Ok(pool) => pool,
                 Err(Cause::WorkerUnknown(..)) if mutant::is(Mutant::FamilyIsUnlimited) => continue,
                 Err(cause) => {
@@ -63,7 +64,9 @@ impl Ledger {
                     continue;
                 }
             };
-            resolved.named.insert(pool.clone());
+            if pool != named {
+                resolved.named.insert(pool.clone());
+            }
             let merged = match demand.get(&pool) {
                 Some(amount) => amount.merge(mention.amount),
                 None => Some(mention.amount),
@@ -90,6 +93,12 @@ impl Ledger {
                 demand,
             }),
         }
+    }
+
+    /// The very key that is in memory already, which is compared at a glance.
+    fn own_key(&self, key: &PoolKey) -> PoolKey {
+        let known = self.pools.get_key_value(key);
+        known.map_or(key, |(known, _)| known).clone()
     }
 
     fn resolve_pool(
@@ -168,6 +177,7 @@ impl Ledger {
         self.move_to(uid, place);
         if let Some(request) = self.requests.get_mut(uid) {
             request.resolved_from = Some(text);
+            request.worker_labels = resolved.labels;
         }
     }
 
@@ -182,16 +192,15 @@ impl Ledger {
         self.queues.enter(&place);
         let old = std::mem::replace(&mut request.place, place.clone());
         // Whoever leaves may have reserved what others wait for; whoever joins may be able to go.
-        for id in [old.shape(), place.shape()].into_iter().flatten() {
-            let pools: Vec<PoolKey> = self
-                .queues
-                .line(id)
-                .map(|line| line.shape.demand.keys().cloned().collect())
-                .unwrap_or_default();
-            for pool in pools {
-                self.touch(&pool);
+        let joined = place.shape().filter(|id| Some(*id) != old.shape());
+        for id in [old.shape(), joined].into_iter().flatten() {
+            let Some(shape) = self.queues.line(id).map(|line| Arc::clone(&line.shape)) else {
+                continue;
+            };
+            for pool in shape.demand.keys() {
+                self.touch(pool);
                 // A derived limit that went while nobody waited for it is wanted again.
-                self.touch_family(&pool);
+                self.touch_family(pool);
             }
         }
         self.queues.leave(&old);
@@ -226,19 +235,22 @@ impl Ledger {
         if request.named == named {
             return;
         }
-        let old = std::mem::replace(&mut request.named, named.clone());
-        for key in old.difference(&named) {
+        let old = std::mem::take(&mut request.named);
+        for key in old.iter().filter(|key| !named.contains(*key)) {
             if let Some(pool) = self.pools.get_mut(key) {
                 pool.named_by.remove(uid);
             }
             self.forget_pool_if_idle(key);
         }
-        for key in named.difference(&old) {
+        for key in named.iter().filter(|key| !old.contains(*key)) {
             self.pools
                 .entry(key.clone())
                 .or_default()
                 .named_by
                 .insert(uid.clone());
+        }
+        if let Some(request) = self.requests.get_mut(uid) {
+            request.named = named;
         }
     }
 

@@ -173,11 +173,11 @@ impl Checker {
     /// What the request asks for and no durable status backs.
     pub(super) fn missing(&self, asked: &Asked<'_>, record: &Granted) -> Option<PoolKey> {
         let Ask::Wants(wants) = asked.ask else {
-            return Some(PoolKey {
-                kind: sluice::ledger::PoolKind::Limit,
-                namespace: asked.namespace.clone(),
-                name: "nothing that can be understood".into(),
-            });
+            return Some(PoolKey::new(
+                sluice::ledger::PoolKind::Limit,
+                asked.namespace.clone(),
+                "nothing that can be understood".into(),
+            ));
         };
         let worker = asked.worker;
         wants.mentions.iter().find_map(|mention| {

@@ -75,15 +75,15 @@ impl Call {
 }
 
 fn pool_key(at: &Address) -> PoolKey {
-    PoolKey {
-        kind: if at.kind == Kind::Lock {
+    PoolKey::new(
+        if at.kind == Kind::Lock {
             PoolKind::Lock
         } else {
             PoolKind::Limit
         },
-        namespace: at.namespace.clone().unwrap_or_else(|| "".into()),
-        name: at.name.clone(),
-    }
+        at.namespace.clone().unwrap_or_else(|| "".into()),
+        at.name.clone(),
+    )
 }
 
 impl Server {

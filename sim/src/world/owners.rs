@@ -14,11 +14,7 @@ use crate::server::Writer;
 
 /// A limit or lock of this world.
 pub(super) fn key(kind: PoolKind, namespace: Name, name: &str) -> PoolKey {
-    PoolKey {
-        kind,
-        namespace,
-        name: name.into(),
-    }
+    PoolKey::new(kind, namespace, name.into())
 }
 
 fn limit(name: &str) -> PoolKey {

@@ -65,11 +65,7 @@ impl Modelled {
     }
 
     fn limit(name: &str) -> PoolKey {
-        PoolKey {
-            kind: PoolKind::Limit,
-            namespace: "ns".into(),
-            name: name.into(),
-        }
+        PoolKey::new(PoolKind::Limit, "ns".into(), name.into())
     }
 
     fn uid(&self, name: &str) -> Uid {

@@ -94,11 +94,7 @@ pub(crate) fn is_invalid<T: std::fmt::Debug>(answer: Result<T, Failure>) {
 
 pub(crate) fn reveal_of(view: &RequestView) -> RequestPatch {
     let lease = GrantedLease {
-        pool: PoolKey {
-            kind: PoolKind::Limit,
-            namespace: view.namespace.clone(),
-            name: "gpu".into(),
-        },
+        pool: PoolKey::new(PoolKind::Limit, view.namespace.clone(), "gpu".into()),
         pool_uid: "pool-uid".into(),
         amount: Amount::Slots(1),
         token: Token(7),

@@ -100,11 +100,11 @@ impl Target {
     }
 
     pub(in crate::cli) fn pool_key(&self) -> PoolKey {
-        PoolKey {
-            kind: self.kind.of_pool(),
-            namespace: self.namespace.as_str().into(),
-            name: self.name().into(),
-        }
+        PoolKey::new(
+            self.kind.of_pool(),
+            self.namespace.as_str().into(),
+            self.name().into(),
+        )
     }
 }
 

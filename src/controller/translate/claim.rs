@@ -110,11 +110,11 @@ fn granted(status: &SlotClaimStatus) -> Option<Granted> {
             crate::api::Amount::Exclusive => Amount::Exclusive,
         };
         Some(GrantedLease {
-            pool: PoolKey {
-                kind: pool_kind(mention.kind()),
-                namespace: lease.namespace.as_str().into(),
-                name: mention.key.object_name().into(),
-            },
+            pool: PoolKey::new(
+                pool_kind(mention.kind()),
+                lease.namespace.as_str().into(),
+                mention.key.object_name().into(),
+            ),
             pool_uid: lease.uid.as_str().into(),
             amount,
             token: Token(u64::try_from(lease.token).ok()?),
@@ -292,11 +292,7 @@ mod tests {
     #[test]
     fn a_grant_survives_a_round_trip() {
         let lease = GrantedLease {
-            pool: PoolKey {
-                kind: PoolKind::Limit,
-                namespace: "ns".into(),
-                name: "gpu--w1".into(),
-            },
+            pool: PoolKey::new(PoolKind::Limit, "ns".into(), "gpu--w1".into()),
             pool_uid: "limit".into(),
             amount: Amount::Slots(2),
             token: Token(9),

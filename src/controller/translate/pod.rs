@@ -132,14 +132,14 @@ fn gates(gates: &[GateWire]) -> Gates {
 
 fn wants(spec: &RequestSpec, namespace: &Name) -> Wants {
     let mentions = spec.mentions.iter().map(|mention| Mention {
-        pool: PoolKey {
-            kind: pool_kind(mention.kind()),
-            namespace: mention
+        pool: PoolKey::new(
+            pool_kind(mention.kind()),
+            mention
                 .namespace
                 .as_deref()
                 .map_or_else(|| namespace.clone(), Name::from),
-            name: mention.key.object_name().into(),
-        },
+            mention.key.object_name().into(),
+        ),
         amount: amount(mention.amount),
     });
     Wants {
@@ -175,11 +175,11 @@ fn granted(text: &str) -> Option<Granted> {
     let lease = |lease: &crate::api::granted::GrantedLease| {
         let mention = lease.mention().ok()?;
         Some(GrantedLease {
-            pool: PoolKey {
-                kind: pool_kind(mention.kind()),
-                namespace: lease.namespace.as_str().into(),
-                name: mention.key.object_name().into(),
-            },
+            pool: PoolKey::new(
+                pool_kind(mention.kind()),
+                lease.namespace.as_str().into(),
+                mention.key.object_name().into(),
+            ),
             pool_uid: lease.uid.as_str().into(),
             amount: amount(mention.amount),
             token: Token(u64::try_from(lease.token).ok()?),

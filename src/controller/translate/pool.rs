@@ -29,11 +29,11 @@ pub fn pool(kind: PoolKind, object: DynamicObject) -> PoolObject {
         .unwrap_or(Value::Null);
     let namespace: Name = meta.namespace.clone().unwrap_or_default().into();
     PoolObject {
-        key: PoolKey {
+        key: PoolKey::new(
             kind,
-            namespace: namespace.clone(),
-            name: meta.name.clone().unwrap_or_default().into(),
-        },
+            namespace.clone(),
+            meta.name.clone().unwrap_or_default().into(),
+        ),
         uid: meta.uid.clone().unwrap_or_default().into(),
         version: version(meta.resource_version.as_deref().unwrap_or_default()),
         generation: meta.generation.unwrap_or(0),
@@ -167,11 +167,7 @@ mod tests {
             uid: "u".into(),
             generation: 3,
         };
-        let key = PoolKey {
-            kind: PoolKind::Limit,
-            namespace: "ns".into(),
-            name: "gpu--w".into(),
-        };
+        let key = PoolKey::new(PoolKind::Limit, "ns".into(), "gpu--w".into());
         let manifest = child_manifest(&key, &family, &spec);
         let child = pool(PoolKind::Limit, serde_json::from_value(manifest).unwrap());
         assert_eq!(child.spec, Part::Read(spec));

@@ -44,11 +44,7 @@ pub(crate) fn pod(name: &str, slots: &str) -> RequestView {
             let (key, amount) = entry.trim().split_once('=').unwrap_or((entry.trim(), "1"));
             let name = key.replace(':', "--");
             Mention {
-                pool: PoolKey {
-                    kind: PoolKind::Limit,
-                    namespace: "ns".into(),
-                    name: name.into(),
-                },
+                pool: PoolKey::new(PoolKind::Limit, "ns".into(), name.into()),
                 amount: Amount::Slots(amount.parse().unwrap()),
             }
         })
@@ -108,9 +104,5 @@ pub(crate) fn claim(name: &str, slots: &str) -> RequestView {
 
 /// A lock in namespace `ns`.
 pub(crate) fn lock(name: &str) -> PoolKey {
-    PoolKey {
-        kind: PoolKind::Lock,
-        namespace: "ns".into(),
-        name: name.into(),
-    }
+    PoolKey::new(PoolKind::Lock, "ns".into(), name.into())
 }

@@ -37,11 +37,7 @@ pub(crate) struct Server {
 }
 
 pub(crate) fn limit(name: &str) -> PoolKey {
-    PoolKey {
-        kind: PoolKind::Limit,
-        namespace: "ns".into(),
-        name: name.into(),
-    }
+    PoolKey::new(PoolKind::Limit, "ns".into(), name.into())
 }
 
 impl Server {
