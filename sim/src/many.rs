@@ -81,7 +81,7 @@ pub fn run_many(batch: Batch, tell: impl Fn(u64) + Sync) -> Summary {
 
 /// Everything that a batch of some thousand seeds has to reach: each fault, and each row of the recovery table. A class of
 /// faults that is no longer reached is a hole in the simulation.
-pub const MUST_BE_REACHED: [&str; 89] = [
+pub const MUST_BE_REACHED: [&str; 93] = [
     "answer: 409",
     "answer: 422",
     "answer: 429",
@@ -95,6 +95,7 @@ pub const MUST_BE_REACHED: [&str; 89] = [
     "claim: a process gave up waiting",
     "claim: a process lost its lease",
     "claim: a process released",
+    "claim: a process took for a rate",
     "claim: a renewal was acknowledged",
     "claim: attempt raised",
     "claim: deleted by a controller",
@@ -121,6 +122,7 @@ pub const MUST_BE_REACHED: [&str; 89] = [
     "partition",
     "people: a pod came past admission",
     "people: an operator released a holder",
+    "people: changed a decay",
     "people: changed a mode",
     "people: changed a worker label",
     "people: changed labels of a namespace",
@@ -158,6 +160,8 @@ pub const MUST_BE_REACHED: [&str; 89] = [
     "process: dies",
     "process: ended by itself",
     "process: hangs",
+    "rate: taken",
+    "rate: what was used has to come back",
     "recovery: revealed what another controller had begun",
     "request: a late one was applied",
     "request: applied, answer lost",

@@ -207,7 +207,7 @@ impl ConditionReason {
                 Unguarded,
                 true,
                 "PoliciesMissing",
-                "whoever may patch pods can change annotations and gates of Sluice",
+                "whoever may patch pods or claims can change what Sluice has written there",
             ),
             Self::PoliciesPresent => (
                 Unguarded,

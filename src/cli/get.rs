@@ -40,6 +40,9 @@ pub(super) struct Details {
     spec: Value,
     /// Highest fencing token given out so far.
     last_token: u64,
+    /// Slots that were used and come back with time, as of the last write of its status. Of a limit with `decay`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coming_back: Option<f64>,
     /// Why it was set aside by `sluice quarantine`, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     quarantine: Option<String>,
@@ -93,6 +96,7 @@ fn details(kind: Kind, object: DynamicObject, siblings: &[PoolObject]) -> Detail
         row: rows::pool(&pool),
         spec,
         last_token: status.map_or(0, |it| it.last_token.0),
+        coming_back: coming_back(&pool),
         quarantine: pool.set_aside.as_ref().map(ToString::to_string),
         released: pool.released.iter().map(ToString::to_string).collect(),
         conditions: conditions
@@ -108,6 +112,13 @@ fn details(kind: Kind, object: DynamicObject, siblings: &[PoolObject]) -> Detail
     }
 }
 
+/// Slots of its level; a part of a slot is a fraction here.
+fn coming_back(pool: &PoolObject) -> Option<f64> {
+    pool.spec.read()?.decay?;
+    let level = pool.status.read()?.level;
+    Some(level.map_or(0.0, |it| it.parts as f64 / it.parts_per_slot.max(1) as f64))
+}
+
 fn text(details: &Details) -> String {
     let row = &details.row;
     let mut out = rows::pool_table(std::slice::from_ref(row), true);
@@ -117,6 +128,13 @@ fn text(details: &Details) -> String {
     };
     if row.ready != Some(true) {
         line(painted(&row.message, Tone::Bad));
+    }
+    if let Some(used) = details.coming_back {
+        let decay = &details.spec["decay"];
+        line(format!(
+            "{used:.1} slots were used and come back with time, {} every {} s; as of the last write of its status",
+            decay["slots"], decay["perSeconds"]
+        ));
     }
     if let Some(why) = &details.quarantine {
         let said = format!("in quarantine: {why}; `sluice quarantine --end` ends it");
@@ -155,4 +173,33 @@ fn text(details: &Details) -> String {
         format!("\n`sluice holders {short}` lists who holds, `sluice queue {short}` who waits");
     line(painted(&more, Tone::Faint));
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn limit(status: Value) -> DynamicObject {
+        let object = json!({
+            "apiVersion": "sluice.dev/v1alpha1",
+            "kind": "ConcurrencyLimit",
+            "metadata": {"name": "api", "namespace": "ns", "uid": "u", "resourceVersion": "1", "generation": 1},
+            "spec": {"slots": 10, "decay": {"slots": 2, "perSeconds": 60}},
+            "status": status,
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn a_limit_with_decay_shows_what_has_to_come_back() {
+        let level = json!({"level": {"units": 150_000, "unitsPerSlot": 60_000}});
+        for (status, shown) in [(level, "2.5 slots"), (json!({}), "0.0 slots")] {
+            let details = details(Kind::Limit, limit(status), &[]);
+            let text = text(&details);
+            let line = format!("{shown} were used and come back with time, 2 every 60 s");
+            assert!(text.contains(&line), "{text}");
+        }
+    }
 }

@@ -182,6 +182,12 @@ impl Ledger {
         let mut adopted = Vec::new();
         for (uid, add) in &pool.adds {
             let Some(token) = add.adopt else { continue };
+            // It was found running while a write was under way that failed, and has ended since.
+            let leaving = pool.removes.get(uid);
+            if leaving.is_some_and(|leaving| leaving.entry.attempt == add.attempt) {
+                draft.dropped.push(uid.clone());
+                continue;
+            }
             let Some(mut lease) = self.lease(uid, add, token) else {
                 draft.dropped.push(uid.clone());
                 continue;
@@ -256,7 +262,10 @@ impl Ledger {
                 break;
             }
             let after = used.saturating_add(add.amount.units());
-            let wanted = grants && self.still_wants(uid, add) && !stays(uid);
+            // Planned before the spec lost its decay.
+            let never_back = matches!(add.amount, Amount::Rate(_)) && pool.decay().is_none();
+            let never_back = never_back && !mutant::is(Mutant::TakenWithoutDecay);
+            let wanted = grants && self.still_wants(uid, add) && !stays(uid) && !never_back;
             let next_token = Token(token.0.saturating_add(1));
             let room = after <= capacity || mutant::is(Mutant::GrantBeyondCapacity);
             let fits = room && count < LEASES_MAX && next_token <= Token::MAX;

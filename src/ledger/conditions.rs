@@ -125,7 +125,7 @@ impl Ledger {
             } else {
                 (
                     "PoliciesMissing",
-                    "the guard policies are not installed: whoever may patch pods can change sluice.dev annotations and gates",
+                    "the guard policies are not all installed: whoever may patch pods or claims can change what Sluice has written there",
                 )
             };
             self.condition(

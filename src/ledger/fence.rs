@@ -282,7 +282,7 @@ impl Ledger {
         {
             let lease = granted.leases.iter().find(|lease| lease.pool == *key)?;
             let (amount, attempt, token) = (lease.amount, granted.attempt, lease.token);
-            if is_take(amount) {
+            if is_take(amount) && !mutant::is(Mutant::TakeIsAdopted) {
                 return None;
             }
             return Some(Add {

@@ -226,7 +226,8 @@ impl Ledger {
             Mode::Paused if !has_lease => return Some(Cause::Paused(key.clone())),
             Mode::Paused | Mode::Active => {}
         }
-        if matches!(amount, Amount::Rate(_)) && spec.decay.is_none() {
+        let takes = matches!(amount, Amount::Rate(_)) && !mutant::is(Mutant::TakenWithoutDecay);
+        if takes && spec.decay.is_none() {
             return Some(Cause::NoDecay(key.clone()));
         }
         if amount.units() > spec.capacity && !mutant::is(Mutant::TooLargeReserves) {

@@ -6,7 +6,7 @@
 //! The level falls by this process's own clock from the moment for which it was written, if this process wrote it, else
 //! from its first sight of it: what came back before is lost, and nothing is given twice.
 //!
-//! Never decides who goes; that is in `pass`. Tested in `rate_tests.rs`, by a story in `tests/scenarios`, and on a real
+//! Never decides who goes; that is in `pass`. Tested in `rate_tests/`, by a story in `tests/scenarios`, and on a real
 //! control plane in `tests/it`.
 
 use super::book::Ledger;
@@ -14,6 +14,7 @@ use super::bounds::LEVEL_PARTS_MAX;
 use super::cause::Cause;
 use super::end::Gone;
 use super::ids::{Amount, PoolKey, Uid, Units};
+use super::mutant::{self, Mutant};
 use super::object::{Decay, Level, Mode, PoolObject};
 use super::pool::Pool;
 use super::queue::Shape;
@@ -37,6 +38,9 @@ impl Level {
 
     /// Whole slots that are used, the last of them perhaps in part.
     pub fn slots(self) -> Units {
+        if mutant::is(Mutant::FractionLost) {
+            return self.parts / self.parts_per_slot.max(1);
+        }
         self.parts.div_ceil(self.parts_per_slot.max(1))
     }
 
@@ -112,6 +116,10 @@ impl Pool {
 
     /// The level that a status written now would have, with so many units more.
     pub(super) fn next_level(&self, more: Units, now: Tick) -> Option<Level> {
+        let more = match mutant::is(Mutant::UsedTwice) {
+            true => more.saturating_mul(2),
+            false => more,
+        };
         let level = self.gauge.now(self.decay(), now).with(more);
         (level.parts > 0).then_some(level)
     }
@@ -156,8 +164,10 @@ impl Pool {
             .status()
             .is_some_and(|known| known.batch.as_ref() == batch && known.level == shown);
         let mut gauge = match &self.composed {
-            Some((own, at)) if same && batch == Some(own) => Gauge { level, at: *at },
+            // First: a change of the decay may have been counted into it since.
             _ if same && known => self.gauge,
+            Some((own, at)) if same && batch == Some(own) => Gauge { level, at: *at },
+            _ if mutant::is(Mutant::LevelForgotten) => Gauge::EMPTY,
             _ => Gauge { level, at: now },
         };
         let decay = object.spec.read().and_then(|spec| spec.decay);
@@ -188,7 +198,7 @@ impl Ledger {
             .cloned()
             .collect();
         for key in takes {
-            let drains = self.drains(uid, &key);
+            let drains = self.drains(uid, &key) && !mutant::is(Mutant::TakeComesBackAtOnce);
             if let Some(pool) = self.pools.get_mut(&key) {
                 pool.withdraw(uid);
                 if pool.remove(uid, drains) {
@@ -214,6 +224,7 @@ impl Ledger {
             return entry.attempt >= granted.attempt;
         }
         let void = request.view.attempt.is_some_and(|it| entry.attempt < it);
+        let void = void && !mutant::is(Mutant::AbortedTakeCounts);
         let never_told = !request.view.is_revealed() && request.gone == Some(Gone::Watched);
         !void && !never_told
     }
@@ -259,5 +270,5 @@ impl Ledger {
 }
 
 #[cfg(test)]
-#[path = "rate_tests.rs"]
+#[path = "rate_tests/mod.rs"]
 mod tests;

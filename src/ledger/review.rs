@@ -109,6 +109,9 @@ impl Ledger {
     /// A grant is under way: does what it was decided from still hold?
     fn review_plan(&mut self, uid: &Uid) {
         self.note_durable_items(uid);
+        if mutant::is(Mutant::TakeGoesBeforeReveal) {
+            self.settle_takes(uid);
+        }
         let Some(request) = self.requests.get(uid) else {
             return;
         };

@@ -10,6 +10,7 @@ use sluice::ledger::{
     Ask, Attempt, GrantedLease, HolderKind, Lease, Mode, PoolKey, PoolObject, Token, Uid, Wants,
 };
 
+use super::rates::is_take;
 use super::reveals::Asked;
 use super::{Checker, Truth, Violation};
 use crate::server::{Entry, SeenClaim, Server, Writer};
@@ -86,7 +87,7 @@ impl Checker {
             let life = *life;
             if by_controller {
                 *counts.entry("claim: deleted by a controller").or_default() += 1;
-                return Self::claim_deletion(last, life, entry.at);
+                return self.claim_deletion(last, life, entry.at);
             }
             return Ok(());
         };
@@ -106,13 +107,16 @@ impl Checker {
         }
         if is.status.phase != was.status.phase {
             match is.status.phase {
-                ClaimPhase::Granted => life.granted = entry.at,
+                ClaimPhase::Granted => {
+                    life.granted = entry.at;
+                    life.ended = entry.at;
+                }
                 _ => life.ended = entry.at,
             }
         }
         let life = *life;
-        if is.is_granted() {
-            self.revealed.insert(uid.clone());
+        if is.is_granted() && self.revealed.insert(uid.clone()) {
+            self.revealed_at.insert(uid.clone(), entry.at);
         }
         let step = (was.status.phase, is.status.phase);
         match step {
@@ -151,10 +155,16 @@ impl Checker {
     }
 
     /// Only what has ended, and has been readable for long enough, is deleted.
-    fn claim_deletion(last: &SeenClaim, life: Life, at: u64) -> Result<(), Violation> {
+    fn claim_deletion(&self, last: &SeenClaim, life: Life, at: u64) -> Result<(), Violation> {
         let claim = &last.claim;
+        if self.excused.contains(&claim.uid) {
+            // One that ended, and after a restore once more, has been there to be read for both.
+            return Ok(());
+        }
         let lasted = at.saturating_sub(life.ended) >= at_least(KEPT_SECONDS);
-        if claim.spec.release || claim.status.phase.is_final() && lasted {
+        // What was taken for a rate is not given back: its claim stays to be read, and goes.
+        let over = claim.status.phase.is_final() || claim.is_taken();
+        if claim.spec.release || over && lasted {
             return Ok(());
         }
         let what = format!("is deleted, {:?}, not released", claim.status.phase);
@@ -183,7 +193,7 @@ impl Checker {
                 "its attempt changes",
             );
         }
-        if now.claim.status.lease_duration_seconds.is_none() {
+        if now.claim.status.lease_duration_seconds.is_none() && !now.claim.is_taken() {
             return wrong("claim: granted without terms", now, "no lease");
         }
         let asked = Asked {
@@ -220,6 +230,19 @@ impl Checker {
         let Ask::Wants(wants) = &now.view.ask else {
             return Ok(());
         };
+        let rates = wants.mentions.iter().filter(|it| is_take(it.amount));
+        let without_decay = rates.into_iter().any(|mention| {
+            let family = mention.pool.parent().map(|(family, _)| family);
+            let keys = [Some(mention.pool.clone()), family];
+            keys.into_iter().flatten().any(|key| {
+                self.was(&key, life.created, at, |room| {
+                    room.is_some_and(|it| !it.decays)
+                })
+            })
+        });
+        if without_decay {
+            return Ok(());
+        }
         let evidence = Self::demand(wants).into_iter().any(|(key, units)| {
             let family = key.parent().map(|(family, _)| family);
             let keys = [Some(key), family];
@@ -353,6 +376,9 @@ impl Checker {
             *counts.entry("claim: a void lease was dropped").or_default() += 1;
             return Ok(());
         }
+        if is_take(lease.amount) && claim.status.phase == ClaimPhase::Granted {
+            return Ok(());
+        }
         let by_word = self.released.contains(&(key.clone(), uid.clone()));
         let gone_for = life.gone.map(|gone| at.saturating_sub(gone));
         let ended_for = at.saturating_sub(life.ended);
@@ -460,7 +486,8 @@ impl Checker {
             .map(std::convert::AsRef::as_ref)
             .find(|seen| {
                 let record = seen.view.granted.iter().flat_map(|it| it.leases.iter());
-                let named = record.into_iter().any(|lease| lease.pool == *key);
+                let held = record.into_iter().filter(|lease| !is_take(lease.amount));
+                let named = held.into_iter().any(|lease| lease.pool == *key);
                 let uid = &seen.claim.uid;
                 named
                     && seen.claim.is_granted()
@@ -492,7 +519,8 @@ impl Checker {
             let stands = self.claims.get(uid).is_some_and(|it| it.claim.is_granted());
             let present = self.pools.get(key).map(|pool| &pool.uid);
             let leases = seen.view.granted.iter().flat_map(|it| it.leases.iter());
-            let of_key = leases.into_iter().find(|lease| lease.pool == *key);
+            let mut held = leases.into_iter().filter(|lease| !is_take(lease.amount));
+            let of_key = held.find(|lease| lease.pool == *key);
             let durable =
                 |it: &&GrantedLease| Some(&it.pool_uid) == present && it.token != Token(0);
             if let Some(lease) = of_key.filter(|it| stands || durable(it)) {
@@ -507,6 +535,7 @@ impl Checker {
         let room = pool.map(|pool| Room {
             slots: pool.spec.read().map_or(0, |spec| spec.capacity),
             is_family: pool.spec.read().is_some_and(|spec| spec.family.is_some()),
+            decays: pool.spec.read().is_some_and(|spec| spec.decay.is_some()),
         });
         self.rooms.entry(key.clone()).or_default().push((at, room));
     }
@@ -535,4 +564,5 @@ impl Checker {
 pub(super) struct Room {
     slots: u64,
     is_family: bool,
+    decays: bool,
 }

@@ -6,6 +6,7 @@
 mod claims;
 mod evidence;
 mod pools;
+mod rates;
 mod reveals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use sluice::api::names;
 use sluice::ledger::{PoolKey, PoolObject, Uid};
 
 use self::claims::{Life, Room};
+use self::rates::Bucket;
 use crate::server::{Change, Entry, Rules, Seen, SeenClaim, Server, Setup, Writer};
 use crate::world::Counts;
 use crate::world::nodes::Nodes;
@@ -58,6 +60,8 @@ pub struct Checker {
     ended: BTreeMap<Uid, u64>,
     /// Whoever was ever revealed.
     revealed: BTreeSet<Uid>,
+    /// When they were, in microseconds of true time.
+    revealed_at: BTreeMap<Uid, u64>,
     /// Pods whose annotations people forged, and those that a restored past concerns: the invariants about them depended
     /// on nobody doing that.
     excused: BTreeSet<Uid>,
@@ -77,6 +81,8 @@ pub struct Checker {
     lives: BTreeMap<Uid, Life>,
     /// How much room each limit and lock had, and since when.
     rooms: BTreeMap<PoolKey, Vec<(u64, Option<Room>)>>,
+    /// What was used of limits with decay and has not come back.
+    buckets: BTreeMap<PoolKey, Bucket>,
 }
 
 impl Checker {
@@ -93,6 +99,7 @@ impl Checker {
             restored_at: 0,
             ended: BTreeMap::new(),
             revealed: BTreeSet::new(),
+            revealed_at: BTreeMap::new(),
             excused: BTreeSet::new(),
             unlabelled: BTreeSet::new(),
             released: BTreeSet::new(),
@@ -103,6 +110,7 @@ impl Checker {
             gone_claims: BTreeMap::new(),
             lives: BTreeMap::new(),
             rooms: BTreeMap::new(),
+            buckets: BTreeMap::new(),
         }
     }
 
@@ -173,6 +181,7 @@ impl Checker {
             Change::Pool { key, before, now } => {
                 let truth = Truth { nodes, processes };
                 self.note_room(key, now.as_deref(), entry.at);
+                self.note_decay(key, now.as_deref(), entry.at);
                 self.pool(key, before.as_deref(), now.as_ref(), entry, truth, counts)
             }
             Change::Pod { before, now } => {
@@ -202,6 +211,8 @@ impl Checker {
             .map(|pool| (pool.key.clone(), Arc::clone(pool)))
             .collect();
         self.restored_at = server.clock().0;
+        // What was used since is used again: nobody knows of it any more.
+        self.buckets.clear();
         self.excused.extend(self.pods.keys().cloned());
         self.pods = server
             .pods()
@@ -218,6 +229,7 @@ impl Checker {
         let keys: BTreeSet<PoolKey> = self.rooms.keys().chain(pools.keys()).cloned().collect();
         for key in keys {
             self.note_room(&key, pools.get(&key).map(AsRef::as_ref), server.now);
+            self.note_decay(&key, pools.get(&key).map(AsRef::as_ref), server.now);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sluice::ledger::{Lease, PoolKey, PoolObject, PoolStatus, Uid};
 
+use super::rates::is_take;
 use super::{Checker, Truth, Violation, is_revealed, record_of};
 use crate::server::rules::sum;
 use crate::server::{Entry, Writer};
@@ -37,6 +38,7 @@ impl Checker {
             self.tokens_grow(key, &old, &new)?;
             self.grants(key, now, &old, &new, entry.by, counts)?;
             self.removals(now, (&old, &new), entry.at, truth, counts)?;
+            self.rates(now, (&old, &new), entry.at, counts)?;
             if let Some(seen) = self.uncounted(key, now) {
                 let name = seen.pod.name.to_string();
                 let what = format!(
@@ -189,7 +191,7 @@ impl Checker {
                 .get(&lease.uid)
                 .is_some_and(|seen| is_revealed(seen));
             if Self::is_of_claim(lease) && !self.revealed.contains(&lease.uid) {
-                if lease.linger.is_none() {
+                if lease.linger.is_none() && !is_take(lease.amount) {
                     let what = format!("{key}: lease of {}", lease.name);
                     return Err(Violation {
                         rule: "claim: a lease that does not say how long it stays",
@@ -275,7 +277,12 @@ impl Checker {
                     .or(seen.view.attempt)
                     .is_some_and(|attempt| attempt > lease.attempt)
             });
-            if !void && let Some(why) = self.must_stay(key, now, &lease.uid, at, truth.nodes) {
+            // What was taken for a rate is no holder, whose end would have to be proven.
+            let holds = !is_take(lease.amount);
+            if holds
+                && !void
+                && let Some(why) = self.must_stay(key, now, &lease.uid, at, truth.nodes)
+            {
                 let what = format!("{key} drops {} ({}), but {why}", lease.name, lease.uid);
                 return Err(Violation {
                     rule: "4: a lease goes without evidence",

@@ -7,6 +7,7 @@ use sluice::ledger::{
     Ask, Granted, GrantedLease, Mode, Name, PoolKey, PoolStatus, ReleasePolicy, Token, Uid,
 };
 
+use super::rates::is_take;
 use super::{Checker, Truth, Violation, is_revealed, record_of};
 use crate::server::{Entry, Seen, Writer};
 use crate::world::Counts;
@@ -46,8 +47,8 @@ impl Checker {
             self.ended.entry(uid.clone()).or_insert(entry.at);
         }
         let by_hand = entry.by == Writer::Person;
-        if is_revealed(now) {
-            self.revealed.insert(uid.clone());
+        if is_revealed(now) && self.revealed.insert(uid.clone()) {
+            self.revealed_at.insert(uid.clone(), entry.at);
         }
         let Some(before) = before else {
             return Ok(());
@@ -255,6 +256,9 @@ impl Checker {
         at: u64,
     ) -> Result<(), Violation> {
         let key = &newcomer.pool;
+        if is_take(newcomer.amount) {
+            return Ok(());
+        }
         let Some(pool) = self.pools.get(key) else {
             return Ok(());
         };

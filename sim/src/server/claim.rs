@@ -2,7 +2,7 @@
 //! written a second time (`CLAIM_*` in `src/api/rules.rs`).
 
 use serde_json::{Value, json};
-use sluice::api::claim::{ClaimPhase, SlotClaimSpec, SlotClaimStatus};
+use sluice::api::claim::{ClaimKind, ClaimPhase, SlotClaimSpec, SlotClaimStatus};
 use sluice::controller::translate;
 use sluice::controller::transport::PatchOperation;
 use sluice::ledger::{Micros, Name, RequestView, Uid};
@@ -67,6 +67,11 @@ impl Claim {
     /// It holds, as far as its status says.
     pub fn is_granted(&self) -> bool {
         self.status.phase == ClaimPhase::Granted
+    }
+
+    /// It was granted what is taken for a rate, and never held.
+    pub fn is_taken(&self) -> bool {
+        self.is_granted() && self.spec.kind == ClaimKind::RateLimit
     }
 
     /// With the request it carries.

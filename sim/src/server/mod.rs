@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use sluice::api::names;
 use sluice::election::LeaseObject;
-use sluice::ledger::{Lease, Micros, Name, PoolKey, PoolObject, Uid};
+use sluice::ledger::{Decay, Lease, Level, Micros, Name, PoolKey, PoolObject, Uid};
 
 pub use self::claim::{Claim, ClaimRule, SeenClaim};
 pub use self::pod::{Container, Phase, Pod, Seen};
@@ -323,12 +323,13 @@ fn line(entry: &Entry) -> String {
             let status = now.status.read().cloned().unwrap_or_default();
             let spec = now.spec.read();
             format!(
-                "{at}: {key} {} v{} g{} {:?} of {}: leases [{}] adopted [{}] waiting {} fenced {} open {} epoch {} batch {} released {:?} set aside {} workers {:?}",
+                "{at}: {key} {} v{} g{} {:?} of {}{}: leases [{}] adopted [{}] waiting {} fenced {} open {} epoch {} batch {} released {:?} set aside {} workers {:?}",
                 now.uid,
                 now.version.0,
                 now.generation,
                 spec.map(|spec| spec.mode),
                 spec.map_or(0, |spec| spec.capacity),
+                rate(spec.and_then(|spec| spec.decay), status.level),
                 names(&status.leases),
                 names(&status.adopted),
                 status.waiting,
@@ -412,4 +413,11 @@ fn line(entry: &Entry) -> String {
         }
         Change::Restored => format!("{at}: RESTORED from a snapshot"),
     }
+}
+
+/// How fast slots come back, and how much has to.
+fn rate(decay: Option<Decay>, level: Option<Level>) -> String {
+    let decay = decay.map(|it| format!(" {} in {} ms", it.slots, it.period.0));
+    let level = level.map(|it| format!(" used {}/{}", it.parts, it.parts_per_slot));
+    decay.unwrap_or_default() + &level.unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! People who start processes with claims, delete claims, adopt them by their names, and what goes wrong with processes.
 
-use sluice::api::claim::{ClaimIfMissing, ClaimLock, ClaimSlots, SlotClaimSpec};
+use sluice::api::claim::{ClaimIfMissing, ClaimKind, ClaimLock, ClaimSlots, SlotClaimSpec};
 use sluice::api::status::LockMode;
 use sluice::ledger::{Ask, Name, Span, Uid};
 
@@ -19,7 +19,7 @@ type Request = (
     &'static [(&'static str, bool)],
 );
 
-const REQUESTS: [Request; 16] = [
+const REQUESTS: [Request; 18] = [
     (&[("gpu", 1, "")], &[]),
     (&[("gpu", 2, "")], &[]),
     (&[("db", 1, "")], &[]),
@@ -36,6 +36,17 @@ const REQUESTS: [Request; 16] = [
     (&[], &[("deploy", true)]),
     (&[], &[("schema", false)]),
     (&[("db", 1, "")], &[("deploy", true), ("schema", false)]),
+    (&[("api", 1, "")], &[]),
+    (&[("trickle", 1, ""), ("gpu", 1, "")], &[]),
+];
+
+/// What is taken for a rate; the last of them never, for nothing of it comes back.
+const RATES: [Request; 5] = [
+    (&[("api", 1, "")], &[]),
+    (&[("api", 2, "")], &[]),
+    (&[("trickle", 1, "")], &[]),
+    (&[("api", 1, ""), ("trickle", 2, "")], &[]),
+    (&[("net", 1, "")], &[]),
 ];
 
 /// Requests that can never be granted.
@@ -136,7 +147,10 @@ impl World {
     }
 
     fn some_request(&mut self) -> SlotClaimSpec {
-        let request = if self.dice.one_in(15) {
+        let takes = self.dice.one_in(5);
+        let request = if takes {
+            self.dice.pick(&RATES)
+        } else if self.dice.one_in(15) {
             self.dice.pick(&POISON)
         } else {
             self.dice.pick(&REQUESTS)
@@ -145,13 +159,13 @@ impl World {
         let seconds = |dice: &mut crate::dice::Dice, least: u64, most: u64| {
             i32::try_from(dice.between(least, most)).unwrap_or(i32::MAX)
         };
-        let lease = (!self.dice.one_in(4)).then(|| seconds(&mut self.dice, 15, 30));
+        let lease = (!self.dice.one_in(4) && !takes).then(|| seconds(&mut self.dice, 15, 30));
         let timeout = match self.dice.roll(6) {
             0 => Some(0),
             1 | 2 => Some(seconds(&mut self.dice, 2, 40)),
             _ => None,
         };
-        let max_hold = self.dice.one_in(6).then(|| seconds(&mut self.dice, 3, 40));
+        let max_hold = (self.dice.one_in(6) && !takes).then(|| seconds(&mut self.dice, 3, 40));
         let if_missing = match self.dice.roll(4) {
             0 => ClaimIfMissing::Wait,
             1 => ClaimIfMissing::Ignore,
@@ -159,6 +173,11 @@ impl World {
         };
         let priority = i32::try_from(self.dice.roll(2)).ok().map(|it| -it);
         SlotClaimSpec {
+            kind: if takes {
+                ClaimKind::RateLimit
+            } else {
+                ClaimKind::Concurrency
+            },
             holder: "a process".to_owned(),
             slots: slots
                 .iter()

@@ -2,7 +2,9 @@
 //! granted, whatever runs must end, and nothing may be left of what has ended.
 
 use sluice::api::names;
-use sluice::ledger::{HolderKind, Name, PoolObject, PoolStatus, ReleasePolicy, Uid, Wants};
+use sluice::ledger::{
+    Amount, HolderKind, Mention, Name, PoolObject, PoolStatus, ReleasePolicy, Uid, Wants,
+};
 
 use super::owners::furniture;
 use super::{SECOND, World, nodes};
@@ -182,7 +184,8 @@ impl World {
                 }
                 return false;
             };
-            if spec.family.is_some() && worker.is_none() {
+            let takes = matches!(mention.amount, Amount::Rate(_));
+            if spec.family.is_some() && worker.is_none() || takes && spec.decay.is_none() {
                 return false;
             }
             let admitted = match &spec.admits {
@@ -198,6 +201,12 @@ impl World {
                             .is_some_and(|labels| !labels.is_empty())
                 }
             };
+            let other = |it: &&Mention| {
+                it.pool == mention.pool && matches!(it.amount, Amount::Rate(_)) != takes
+            };
+            if wants.mentions.iter().any(|it| other(&it)) {
+                return false;
+            }
             let sum = demand.entry(mention.pool.clone()).or_insert(0);
             *sum = sum.saturating_add(mention.amount.units());
             let exceeds = spec.family.is_none()

@@ -102,6 +102,12 @@ impl World {
             return;
         };
         let clock = holder.clock(now);
+        if holder.has_taken() {
+            // There is nothing to hold, to lose, or to give back.
+            holder.stage = Stage::Over;
+            self.reach("claim: a process took for a rate");
+            return;
+        }
         holder.notice_grant(now);
         if holder.begin(now) {
             self.processes.begun.push(number);

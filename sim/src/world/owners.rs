@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use sluice::api::names;
 use sluice::ledger::{
-    Admits, FamilySpec, LOCK_UNITS, Mode, Name, Operator, Order, PoolKey, PoolKind, PoolSpec,
-    ReleasePolicy, Requirement, Span, Uid,
+    Admits, Decay, FamilySpec, LOCK_UNITS, Mode, Name, Operator, Order, PoolKey, PoolKind,
+    PoolSpec, ReleasePolicy, Requirement, Span, Uid,
 };
 
 use super::{World, abroad, home};
@@ -43,6 +43,12 @@ fn plain(slots: u64) -> PoolSpec {
     }
 }
 
+/// So many slots come back in so many seconds.
+fn decay(slots: u32, seconds: u64) -> Option<Decay> {
+    let period = Span::seconds(seconds);
+    Some(Decay { slots, period })
+}
+
 /// Every limit and lock of the world, as it is at the beginning and in the end.
 pub(super) fn furniture() -> Vec<(PoolKey, PoolSpec)> {
     let family = FamilySpec {
@@ -66,6 +72,20 @@ pub(super) fn furniture() -> Vec<(PoolKey, PoolSpec)> {
             },
         ),
         (limit("net"), plain(3)),
+        (
+            limit("api"),
+            PoolSpec {
+                decay: decay(1, 2),
+                ..plain(4)
+            },
+        ),
+        (
+            limit("trickle"),
+            PoolSpec {
+                decay: decay(3, 10),
+                ..plain(2)
+            },
+        ),
         (
             limit("strict"),
             PoolSpec {
@@ -119,6 +139,22 @@ impl World {
                 .edit_spec(Writer::Person, &key, |spec| spec.capacity = slots);
             self.reach("people: resized a limit");
         }
+    }
+
+    /// Slots of a limit come back faster, slower, or not at all.
+    pub(super) fn change_decay(&mut self) {
+        let key = limit(if self.dice.one_in(2) {
+            "api"
+        } else {
+            "trickle"
+        });
+        let slots = u32::try_from(self.dice.between(1, 4)).unwrap_or(1);
+        let seconds = self.dice.between(1, 12);
+        let none = self.dice.one_in(4);
+        self.server.edit_spec(Writer::Person, &key, |spec| {
+            spec.decay = decay(slots, seconds).filter(|_| !none);
+        });
+        self.reach("people: changed a decay");
     }
 
     pub(super) fn flip_mode(&mut self) {

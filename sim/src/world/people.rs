@@ -14,7 +14,7 @@ use crate::server::{Phase, Pod, Writer};
 const PODS_MAX: usize = 60;
 
 /// Requests: slots and locks, as people write them.
-const REQUESTS: [(&str, &str); 23] = [
+const REQUESTS: [(&str, &str); 25] = [
     ("gpu", ""),
     ("gpu=2", ""),
     ("db", ""),
@@ -38,7 +38,12 @@ const REQUESTS: [(&str, &str); 23] = [
     ("gpu", "schema"),
     ("db", "deploy, schema:shared"),
     ("net=2, net", ""),
+    ("api", ""),
+    ("trickle, db", ""),
 ];
+
+/// What is taken for a rate; the last of them never, for nothing of it comes back.
+const RATES: [&str; 6] = ["api", "api=2", "trickle", "api, trickle", "api=3", "net"];
 
 /// Requests that can never be granted, and must not harm anybody else.
 const POISON: [(&str, &str); 4] = [
@@ -87,6 +92,7 @@ impl World {
             31 => self.take_away_foreign_gate(),
             32 => self.release_by_word(),
             36 | 37 => self.quarantine(),
+            38 => self.change_decay(),
             33 => self.change_namespace(),
             34 => self.meddle_with_family(),
             35 => self.force_delete(),
@@ -120,6 +126,9 @@ impl World {
             self.dice.pick(&REQUESTS)
         };
         let (slots, locks) = request.copied().unwrap_or_default();
+        let rates = self.some_rates(slots);
+        // Half of them hold nothing. Who can never go waits for no worker, whose limit others could have.
+        let holds = rates.is_empty() || rates != "net" && self.dice.one_in(2);
         let namespace = if self.dice.one_in(8) {
             abroad()
         } else {
@@ -136,7 +145,12 @@ impl World {
             priority: i32::try_from(self.dice.roll(3)).unwrap_or(0),
             ..Pod::new(namespace, format!("pod-{number}").into())
         };
-        for (annotation, text) in [(names::SLOTS, slots), (names::LOCKS, locks)] {
+        let asks = [
+            (names::SLOTS, if holds { slots } else { "" }),
+            (names::LOCKS, if holds { locks } else { "" }),
+            (names::RATE_LIMITS, rates),
+        ];
+        for (annotation, text) in asks {
             if !text.is_empty() {
                 pod.annotations
                     .insert(annotation.to_owned(), text.to_owned());
@@ -170,6 +184,17 @@ impl World {
         self.server.create_pod(pod, past);
     }
 
+    /// Rates beside these slots, of other limits: nobody both holds and takes the same.
+    fn some_rates(&mut self, slots: &str) -> &'static str {
+        let rates = self.dice.pick(&RATES).copied().unwrap_or_default();
+        let other = !slots.contains("api") && !slots.contains("trickle") && !slots.contains("net");
+        if self.dice.one_in(4) && other {
+            rates
+        } else {
+            ""
+        }
+    }
+
     fn delete_pod(&mut self) {
         if let Some(uid) = self.some_pod(|pod| !pod.deleting) {
             self.server.delete_pod(&uid);
@@ -190,10 +215,19 @@ impl World {
             return;
         };
         let number = self.pods;
-        let (slots, locks) = self.dice.pick(&REQUESTS).copied().unwrap_or_default();
+        let (mut slots, mut locks) = self.dice.pick(&REQUESTS).copied().unwrap_or_default();
+        let rates = self.some_rates(slots);
+        if rates == "net" {
+            (slots, locks) = ("", "");
+        }
         let raises = self.server.setup.raises;
         let edited = self.server.person_writes(&uid, |pod| {
-            for (annotation, text) in [(names::SLOTS, slots), (names::LOCKS, locks)] {
+            let asks = [
+                (names::SLOTS, slots),
+                (names::LOCKS, locks),
+                (names::RATE_LIMITS, rates),
+            ];
+            for (annotation, text) in asks {
                 let text = if raises || text.is_empty() {
                     text.to_owned()
                 } else {

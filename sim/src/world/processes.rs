@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sluice::api::claim::{ClaimPhase, SlotClaimSpec};
+use sluice::api::claim::{ClaimKind, ClaimPhase, SlotClaimSpec};
 use sluice::ledger::{Name, Uid};
 
 use super::SECOND;
@@ -124,6 +124,11 @@ impl Holder {
     pub(super) fn is_granted(&self) -> bool {
         let seen = self.seen.as_ref();
         seen.is_some_and(|seen| seen.claim.is_granted() && !seen.claim.spec.release)
+    }
+
+    /// It has got what it takes for a rate.
+    pub(super) fn has_taken(&self) -> bool {
+        self.spec.kind == ClaimKind::RateLimit && self.stage == Stage::Waiting && self.is_granted()
     }
 
     /// Takes in what it was shown of its claim; whether that ends what it believed.

@@ -9,6 +9,7 @@ use super::request::{Attempt, Record};
 const GATE: &str = "sluice.dev/slots";
 const SLOTS: &str = "sluice.dev/slots";
 const LOCKS: &str = "sluice.dev/locks";
+const RATES: &str = "sluice.dev/rate-limits";
 const IF_MISSING: &str = "sluice.dev/if-missing";
 const PRIORITY: &str = "sluice.dev/priority";
 const ATTEMPT: &str = "sluice.dev/attempt";
@@ -31,6 +32,8 @@ pub(super) struct Pod {
     /// What it asks for, as written.
     pub(super) slots: Option<String>,
     pub(super) locks: Option<String>,
+    /// What it takes for a rate, as written.
+    pub(super) rates: Option<String>,
     pub(super) ignores_missing: bool,
     /// `None`: cannot be read.
     pub(super) attempt: Option<Attempt>,
@@ -75,6 +78,7 @@ impl Pod {
                 .unwrap_or_default(),
             slots: annotation(SLOTS).map(ToOwned::to_owned),
             locks: annotation(LOCKS).map(ToOwned::to_owned),
+            rates: annotation(RATES).map(ToOwned::to_owned),
             ignores_missing: annotation(IF_MISSING) == Some("Ignore"),
             attempt: Attempt::from_annotation(annotation(ATTEMPT)),
             record: granted.as_deref().map(|text| Record::read(text, namespace)),
@@ -105,7 +109,7 @@ impl Pod {
 
     /// Asks for anything.
     pub(super) fn asks(&self) -> bool {
-        self.slots.is_some() || self.locks.is_some()
+        self.slots.is_some() || self.locks.is_some() || self.rates.is_some()
     }
 }
 

@@ -31,7 +31,31 @@ pub(super) struct Pool {
     pub(super) confirmed: bool,
     /// Holders that an operator released by annotation.
     pub(super) released: BTreeSet<String>,
+    /// Slots come back with time.
+    pub(super) decay: Option<Decay>,
     pub(super) status: Status,
+}
+
+/// So many slots come back in so many seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Decay {
+    pub(super) slots: i64,
+    pub(super) seconds: i64,
+}
+
+/// What was used and has not come back, in parts of slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Level {
+    pub(super) units: i64,
+    pub(super) units_per_slot: i64,
+}
+
+impl Level {
+    /// Nothing.
+    pub(super) const EMPTY: Self = Self {
+        units: 0,
+        units_per_slot: 1,
+    };
 }
 
 /// Whether it grants.
@@ -65,6 +89,7 @@ pub(super) struct Status {
     pub(super) open: bool,
     pub(super) leases: Vec<Entry>,
     pub(super) adopted: Vec<Entry>,
+    pub(super) level: Option<Level>,
     /// Entries that could not be read.
     pub(super) unreadable: usize,
 }
@@ -113,6 +138,13 @@ impl Pool {
                 .map(|uid| uid.trim().to_owned())
                 .filter(|uid| !uid.is_empty())
                 .collect(),
+            decay: at("/spec/decay").filter(|it| it.is_object()).map(|decay| {
+                let number = |field: &str| decay.get(field).and_then(Value::as_i64);
+                Decay {
+                    slots: number("slots").unwrap_or(1),
+                    seconds: number("perSeconds").unwrap_or(1),
+                }
+            }),
             status: Status::read(at("/status")),
         }
     }
@@ -158,6 +190,16 @@ impl Status {
                 .saturating_sub(leases.len() + adopted.len()),
             leases,
             adopted,
+            level: status
+                .get("level")
+                .filter(|it| it.is_object())
+                .map(|level| {
+                    let number = |field: &str| level.get(field).and_then(Value::as_i64);
+                    Level {
+                        units: number("units").unwrap_or(0),
+                        units_per_slot: number("unitsPerSlot").unwrap_or(1),
+                    }
+                }),
         }
     }
 

@@ -25,6 +25,12 @@ pub(super) fn wants(world: &World, pod: &Pod) -> Result<BTreeMap<ObjectRef, Want
     resolved(world, &pod.labels, mentions)
 }
 
+/// Resolves what a pod takes for a rate; says why it cannot.
+pub(super) fn rates(world: &World, pod: &Pod) -> Result<BTreeMap<ObjectRef, Want>, String> {
+    let mentions = mentions(&pod.namespace, pod.rates.as_deref(), None)?;
+    resolved(world, &pod.labels, mentions)
+}
+
 /// Resolves what a claim asks for, which names the worker of a family itself; says why it cannot.
 pub(super) fn claim_wants(
     world: &World,

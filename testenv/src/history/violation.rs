@@ -34,11 +34,13 @@ pub enum Invariant {
     ClaimLife,
     /// 13: at no instant do more believe to hold than there are slots.
     Belief,
+    /// 14: of a limit with decay nobody takes more in a time than may, and what was used comes back once.
+    Rate,
 }
 
 impl Invariant {
     /// All of them, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Capacity,
         Self::OneLease,
         Self::Reveal,
@@ -52,6 +54,7 @@ impl Invariant {
         Self::Epoch,
         Self::ClaimLife,
         Self::Belief,
+        Self::Rate,
     ];
 
     /// Its number, from 1.
@@ -71,6 +74,7 @@ impl Invariant {
             Self::Epoch => 11,
             Self::ClaimLife => 12,
             Self::Belief => 13,
+            Self::Rate => 14,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::claim::{Claim, Phase};
 use super::pod::Pod;
 use super::pool::{Allows, Mode, Pool};
 use super::request::{Amount, Attempt};
-use super::resolve::{Want, claim_wants, wants};
+use super::resolve::{Want, claim_wants, rates, wants};
 use super::version::{Kind, ObjectRef};
 use super::world::World;
 
@@ -99,16 +99,19 @@ fn waiting_pod<'a>(world: &World, pod: &'a Pod) -> Option<Waiter<'a>> {
         priority: pod.priority,
         ignores_missing: pod.ignores_missing,
     };
-    waiter(world, asker, waits.then(|| wants(world, pod).ok())??)
+    let asks = || {
+        let mut asks = wants(world, pod).ok()?;
+        asks.extend(rates(world, pod).ok()?);
+        Some(asks)
+    };
+    waiter(world, asker, waits.then(asks)??)
 }
 
 /// The claim, if nothing but room can keep it waiting.
 fn waiting_claim<'a>(world: &World, claim: &'a Claim) -> Option<Waiter<'a>> {
-    // What a rate still allows, no version of a limit says by itself.
     let waits = claim.phase == Phase::Pending
         && !claim.release
         && !claim.deleting
-        && !claim.rate
         && claim
             .attempt
             .is_some_and(|attempt| attempt != Attempt::TimedOut);
@@ -133,7 +136,9 @@ fn waiter<'a>(
     asker: Asker<'a>,
     wants: BTreeMap<ObjectRef, Want>,
 ) -> Option<Waiter<'a>> {
-    let mut fits = true;
+    // What a rate still allows, no version of a limit says by itself: such a request may wait, and be waited for.
+    let decays = |place: &ObjectRef| world.pool(place).is_some_and(|pool| pool.decay.is_some());
+    let mut fits = !wants.keys().any(decays);
     for (place, want) in &wants {
         match standing(world, &asker, place, want) {
             Standing::Aside => return None,

@@ -47,7 +47,7 @@ pub(super) const EVERYWHERE: [&str; 2] = ["/namespaces list", "/namespaces watch
 /// What it may read that belongs to no namespace.
 pub(super) const CLUSTER_SCOPED: [&str; 2] = [
     "/nodes get",
-    "admissionregistration.k8s.io/validatingadmissionpolicybindings[sluice-guard,sluice-status] get",
+    "admissionregistration.k8s.io/validatingadmissionpolicybindings[sluice-guard,sluice-status,sluice-claim,sluice-claim-guard] get",
 ];
 /// What it may do in the release's own namespace, to take turns.
 pub(super) const TURNS: [&str; 6] = [

@@ -108,13 +108,24 @@ impl Site {
             "v1",
             "ValidatingAdmissionPolicyBinding",
         );
-        api(self.world.client(), kind, None)
-            .delete("sluice-guard", &DeleteParams::default())
-            .await
-            .unwrap();
-        // It looks when it starts, and every minute.
-        self.restart_controller().await;
-        self.unguarded(["True", "PoliciesMissing"]).await;
+        let bindings = api(self.world.client(), kind, None);
+        for name in ["sluice-claim", "sluice-claim-guard", "sluice-guard"] {
+            let mut binding = bindings.get(name).await.unwrap();
+            let deleted = bindings.delete(name, &DeleteParams::default()).await;
+            deleted.unwrap();
+            // It looks when it starts, and every minute.
+            self.restart_controller().await;
+            self.unguarded(["True", "PoliciesMissing"]).await;
+            if name == "sluice-guard" {
+                break;
+            }
+            binding.metadata.resource_version = None;
+            binding.metadata.uid = None;
+            let created = bindings.create(&PostParams::default(), &binding).await;
+            created.unwrap();
+            self.restart_controller().await;
+            self.unguarded(["False", "PoliciesPresent"]).await;
+        }
     }
 
     async fn unguarded(&self, expected: [&str; 2]) {

@@ -1,6 +1,4 @@
 //! Rates: slots that are taken once and come back with time, by pods and by claims.
-//!
-//! They end without `World::finish`: the history's rules know holders only, and a take is none.
 
 use std::time::{Duration, Instant};
 
@@ -93,6 +91,7 @@ async fn pods_go_as_slots_come_back() {
         (gpu.number("inUse"), gpu.status()["level"].is_null()),
         (8, true)
     );
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -124,6 +123,7 @@ async fn held_slots_drain_after_their_release_only() {
     );
     assert!(message.contains(&says), "{message}");
     world.is_gated("c").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -161,6 +161,7 @@ async fn a_claim_takes_for_a_rate_and_holds_nothing() {
     world
         .limit_is("api", "held by nobody", |it| it.holders().is_empty())
         .await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -182,4 +183,5 @@ async fn without_a_decay_nothing_is_taken() {
         .edit_limit("plain", json!({"decay": {"slots": 1}}))
         .await;
     world.granted("p").await;
+    world.finish().await;
 }

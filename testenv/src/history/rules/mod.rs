@@ -9,6 +9,7 @@ mod epoch;
 mod fence;
 mod once;
 mod physical;
+mod rate;
 mod release;
 mod reveal;
 mod token;
@@ -39,5 +40,6 @@ pub(super) fn all(scope: &Scope, assumptions: &Assumptions) -> Vec<Box<dyn Rule>
         Box::new(batch::BatchChain),
         Box::new(epoch::Epoch),
         Box::new(claim_life::ClaimLife),
+        Box::new(rate::Rate::default()),
     ]
 }

@@ -54,7 +54,8 @@ impl Release {
                 )
             });
         };
-        if has_ended(holder, new) {
+        if has_ended(holder, new) || entry.rate && !holder.last.gated {
+            // What was taken for a rate is no holder's once it was told.
             None
         } else if !holder.last.gated {
             let void = holder.last.record().is_some_and(|record| {

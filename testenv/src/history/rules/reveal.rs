@@ -15,7 +15,7 @@ use crate::history::pod::Pod;
 use crate::history::pool::{Mode, Pool, Status};
 use crate::history::recorder::Scope;
 use crate::history::request::{Attempt, Record, RecordedLease};
-use crate::history::resolve::{Want, claim_wants, wants};
+use crate::history::resolve::{Want, claim_wants, rates, wants};
 use crate::history::version::ObjectRef;
 use crate::history::violation::Invariant;
 use crate::history::world::{Change, ClaimChange, PodChange, World};
@@ -52,6 +52,10 @@ impl Reveal {
         }
         for lease in &record.leases {
             faults.extend(self.undurable(world, told.uid, record, lease));
+        }
+        match &told.rates {
+            Ok(rates) => faults.extend(untaken(world, told, record, rates)),
+            Err(why) => faults.push(format!("it was revealed although {why}")),
         }
         match &told.wants {
             Ok(wants) => faults.extend(uncovered(world, told, record, wants)),
@@ -131,6 +135,8 @@ struct Told<'a> {
     attempt: Option<Attempt>,
     record: Option<&'a Result<Record, String>>,
     wants: Result<BTreeMap<ObjectRef, Want>, String>,
+    /// What a pod takes for a rate: its record is of what it holds.
+    rates: Result<BTreeMap<ObjectRef, Want>, String>,
     ignores_missing: bool,
 }
 
@@ -141,6 +147,7 @@ impl<'a> Told<'a> {
             attempt: pod.attempt,
             record: pod.record.as_ref(),
             wants: wants(world, pod),
+            rates: rates(world, pod),
             ignores_missing: pod.ignores_missing,
         }
     }
@@ -151,6 +158,7 @@ impl<'a> Told<'a> {
             attempt: claim.attempt,
             record: claim.record.as_ref(),
             wants: claim_wants(world, claim),
+            rates: Ok(BTreeMap::new()),
             ignores_missing: claim.ignores_missing,
         }
     }
@@ -223,6 +231,30 @@ fn uncovered(
         strange.map(|lease| format!("its record names {}, which it never asked for", lease.pool)),
     );
     faults
+}
+
+/// What a pod asks for a rate and no entry says that it took.
+fn untaken(
+    world: &World,
+    told: &Told<'_>,
+    record: &Record,
+    rates: &BTreeMap<ObjectRef, Want>,
+) -> Vec<String> {
+    let taken = |place: &ObjectRef, want: &Want| {
+        let pool = world.pool(place);
+        pool.and_then(|pool| pool.status.entry(told.uid))
+            .is_some_and(|it| it.rate && it.attempt == record.attempt && it.amount == want.amount)
+    };
+    let faults = rates
+        .iter()
+        .filter(|(place, want)| !taken(place, want))
+        .filter(|(place, _)| !may_be_absent(world, told.ignores_missing, place));
+    faults
+        .map(|(place, want)| {
+            let amount = want.amount;
+            format!("it takes {amount} of {place} for a rate, and no entry says so")
+        })
+        .collect()
 }
 
 /// Whether a request may be revealed without a lease here: a limit that is missing and to be ignored, or one that

@@ -6,6 +6,7 @@ mod claim_lives;
 mod claims;
 mod disabled;
 mod ends;
+mod rates;
 mod releases;
 mod reveals;
 mod right;
