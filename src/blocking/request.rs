@@ -76,6 +76,11 @@ impl Request {
         self.map(|request| request.max_hold(most))
     }
 
+    /// Like [`client::Request::pod`].
+    pub fn pod(self, pod: client::Pod) -> Self {
+        self.map(|request| request.pod(pod))
+    }
+
     /// Like [`client::Request::id`].
     pub fn id(self, id: impl Into<String>) -> Self {
         self.map(|request| request.id(id))

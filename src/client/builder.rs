@@ -13,6 +13,7 @@ use super::error::AcquireError;
 use super::events::{Event, Listener};
 use super::keys::Keys;
 use super::plan::Draft;
+use super::pod::Pod;
 use super::rate::RateLimit;
 use super::request::Request;
 use super::scope::{Scope, scope};
@@ -35,6 +36,7 @@ struct Defaults {
     timeout: Option<Duration>,
     lease: Option<Duration>,
     holder: Option<String>,
+    pod: Option<Pod>,
     drain: Duration,
 }
 
@@ -44,6 +46,7 @@ pub struct ClientBuilder {
     timeout: Option<Duration>,
     lease: Option<Duration>,
     holder: Option<String>,
+    pod: Option<Pod>,
     drain: Duration,
     namespace: Option<String>,
     #[cfg(feature = "client")]
@@ -68,6 +71,7 @@ impl Client {
             timeout: None,
             lease: None,
             holder: None,
+            pod: None,
             drain: DRAIN_DEFAULT,
             namespace: None,
             #[cfg(feature = "client")]
@@ -171,6 +175,7 @@ impl Client {
             timeout: self.defaults.timeout,
             lease: self.defaults.lease,
             holder: self.defaults.holder.clone(),
+            pod: self.defaults.pod.clone(),
             ..Draft::default()
         }
     }
@@ -192,6 +197,28 @@ impl ClientBuilder {
     /// The holder of requests that say nothing; by default the host and the process.
     pub fn holder(mut self, holder: impl Into<String>) -> Self {
         self.holder = Some(holder.into());
+        self
+    }
+
+    /// Holds for as long as this pod lives, without renewals: the process has to run in it, and use its token.
+    ///
+    /// Requests without an id of their own are named after the pod, its container and what they ask for, so that a
+    /// container that starts again takes up what its former self held (one lease later, when that self can believe in
+    /// it no more). Several at once for the same are numbered, within one client: a container of several processes
+    /// gives ids, or containers' names, of its own.
+    ///
+    /// ```no_run
+    /// use sluice::client::{Client, Pod};
+    ///
+    /// # async fn main_() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::builder().pod(Pod::from_env()?).connect().await?;
+    /// let slots = client.concurrency("gpu").acquire().await?;
+    /// # drop(slots);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pod(mut self, pod: Pod) -> Self {
+        self.pod = Some(pod);
         self
     }
 
@@ -276,6 +303,7 @@ impl ClientBuilder {
                 timeout: self.timeout,
                 lease: self.lease,
                 holder: Some(self.holder.unwrap_or_else(default_holder)),
+                pod: self.pod,
                 drain: self.drain,
             }),
         })

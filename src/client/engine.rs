@@ -124,6 +124,8 @@ struct Inner {
     /// Claims that are to be left as they are, by UID.
     left_alone: Few,
     known_limits: HashSet<String>,
+    /// Names with a number that acquisitions have.
+    numbered: HashSet<String>,
 }
 
 struct Named {
@@ -255,10 +257,22 @@ impl Engine {
             return self.begin_at_once(direct, begin);
         }
         let name = begin.plan.id.clone();
+        let name = name.or_else(|| Some(self.numbered(begin.plan.pod_name.as_deref()?)));
         let name = name.unwrap_or_else(|| random_name("claim-"));
         self.launch(&name, |engine, hold| {
             Box::pin(follow::acquire(engine, hold, begin))
         })
+    }
+
+    /// The first of these names that no acquisition of this client has: it has it from now on.
+    fn numbered(&self, name: &str) -> String {
+        let taken = &mut self.inner().numbered;
+        let free = (0_u32..)
+            .map(|number| format!("{name}-{number}"))
+            .find(|name| !taken.contains(name));
+        let free = free.unwrap_or_else(|| random_name("claim-"));
+        taken.insert(free.clone());
+        free
     }
 
     /// Whether all limits that are to be created where they are missing are known to exist.
@@ -370,7 +384,9 @@ impl Engine {
         work: impl FnOnce(Counted, Arc<Hold>) -> BoxFuture<'static, ()>,
     ) -> Result<Slots, AcquireError> {
         let hold = Arc::new(Hold::new(Arc::clone(&self.clock), name));
-        let task = self.count(&hold)?;
+        let task = self.count(&hold).inspect_err(|_| {
+            self.inner().numbered.remove(name);
+        })?;
         self.listen_to_watch();
         let counted = Counted {
             engine: Arc::clone(self),
@@ -593,7 +609,14 @@ impl Drop for Registration {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let hold = self.engine.inner().tasks.remove(&self.task);
+        let hold = {
+            let mut inner = self.engine.inner();
+            let hold = inner.tasks.remove(&self.task);
+            if let Some(hold) = &hold {
+                inner.numbered.remove(hold.name());
+            }
+            hold
+        };
         // A task that panicked leaves nobody waiting.
         if let Some(hold) = hold {
             hold.end(Err(ReleaseError::Unavailable {

@@ -178,7 +178,7 @@ impl<'a> Establish<'a> {
                 origin,
             })));
         }
-        if self.plan.id.is_none() {
+        if self.plan.id.is_none() && self.plan.pod_name.is_none() {
             // A random name that is taken: nobody has such luck, and it is not ours.
             return Err(Some(self.conflict("its name is taken")));
         }

@@ -66,6 +66,8 @@ enum Kept {
 /// A request that is under way while it is held.
 enum Sent {
     Renewal(Result<ClaimVersion, StoreError>),
+    /// A look that stands for the renewal of this number.
+    Confirmation(i64, Result<Option<ClaimVersion>, StoreError>),
     Look(Result<Option<ClaimVersion>, StoreError>),
 }
 
@@ -398,6 +400,15 @@ impl Follow {
             .hold
             .lease(|lease, now| (lease.send(now), lease.try_timeout()));
         let (seq, most) = lease.unwrap_or_default();
+        if self.plan.spec.pod_ref.is_some() {
+            // It lives as long as its pod: what there is to know is whether it was taken away.
+            return async move {
+                let answer = tokio::time::timeout(most, store.get(&at.name)).await;
+                let late = || Err(StoreError::Unknown(format!("none within {most:?}")));
+                Sent::Confirmation(seq, answer.unwrap_or_else(|_| late()))
+            }
+            .boxed();
+        }
         async move {
             let answer = tokio::time::timeout(most, store.renew(&at, seq)).await;
             let late = || Err(StoreError::Unknown(format!("none within {most:?}")));
@@ -422,7 +433,22 @@ impl Follow {
                 }
                 false
             }
-            Sent::Look(Ok(None)) | Sent::Renewal(Err(StoreError::NotFound(_))) => {
+            Sent::Confirmation(number, Ok(Some(claim))) if claim.uid == self.at.uid => {
+                let session = self.engine.session();
+                self.hold.lease(|lease, now: Stamp| {
+                    lease.looked(number, &claim, session, now, fastrand::f64());
+                });
+                false
+            }
+            Sent::Confirmation(_, Err(error)) => {
+                debug!(target: "sluice::client", claim = self.at.name, %error, "a look did not get through");
+                self.hold
+                    .lease(|lease, now| lease.missed(now, fastrand::f64()));
+                false
+            }
+            Sent::Confirmation(..)
+            | Sent::Look(Ok(None))
+            | Sent::Renewal(Err(StoreError::NotFound(_))) => {
                 self.vanished();
                 false
             }

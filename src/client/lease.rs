@@ -289,6 +289,22 @@ impl Lease {
         self.next = (now, pause.mul_f64(0.8 + 0.4 * unit(roll)));
     }
 
+    /// A look that was sent as this try has shown the claim as it is. Of one that lives as long as a pod that is as good as
+    /// a renewal: what takes it away frees the slots a whole lease later at the earliest.
+    pub(super) fn looked(
+        &mut self,
+        number: i64,
+        claim: &ClaimVersion,
+        session: &str,
+        now: Stamp,
+        roll: f64,
+    ) {
+        self.seen(claim, session, now, roll);
+        if claim.status.phase == ClaimPhase::Granted {
+            self.acknowledge(number, now, roll);
+        }
+    }
+
     /// The claim is gone, or another one has its name.
     pub(super) fn vanished(&mut self) {
         self.lose(Loss::Gone);

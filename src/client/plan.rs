@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::error::AcquireError;
+use super::pod::Pod;
 use super::store::Wanted;
 use crate::api::claim::{
     ClaimIfMissing, ClaimKind, ClaimLock, ClaimSlots, MAX_CLAIM_SECONDS, MAX_HOLDER_LENGTH,
@@ -32,6 +33,7 @@ pub(super) struct Draft {
     pub(super) priority: Option<i32>,
     pub(super) if_missing: ClaimIfMissing,
     pub(super) template: Option<ConcurrencyLimitSpec>,
+    pub(super) pod: Option<Pod>,
 }
 
 /// A request that can be sent.
@@ -39,6 +41,8 @@ pub(super) struct Draft {
 pub(super) struct Plan {
     /// The caller's own name of the claim; without one, every claim gets a random one.
     pub(super) id: Option<String>,
+    /// What claims of this container for this are called, where they live as long as its pod.
+    pub(super) pod_name: Option<String>,
     /// The spec, without user, session and renewal.
     pub(super) spec: SlotClaimSpec,
     /// How long it may wait.
@@ -90,6 +94,8 @@ impl Draft {
             let keys = slots.iter().map(|entry| entry.limit.clone()).collect();
             (keys, template)
         });
+        let pod = self.pod.as_ref();
+        let pod = pod.filter(|_| self.kind == ClaimKind::Concurrency);
         let spec = SlotClaimSpec {
             holder,
             slots,
@@ -100,10 +106,13 @@ impl Draft {
             lease_duration_seconds: lease.transpose()?,
             max_hold_seconds: hold_max.transpose()?,
             if_missing: self.if_missing,
+            // What is taken for a rate is not held.
+            pod_ref: pod.map(Pod::reference),
             ..SlotClaimSpec::default()
         };
         Ok(Some(Plan {
             id: self.id.clone(),
+            pod_name: pod.map(|pod| pod.claim_name(&spec)),
             spec,
             timeout: self.timeout,
             shown,

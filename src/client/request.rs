@@ -10,6 +10,7 @@ use super::cancel::Cancellation;
 use super::error::{AcquireError, RunError, TryAcquireError};
 use super::keys::Keys;
 use super::plan::{Draft, Plan};
+use super::pod::Pod;
 use super::scope::Tracker;
 use super::slots::Slots;
 use crate::api::claim::ClaimIfMissing;
@@ -114,6 +115,12 @@ impl Request {
     /// the earlier guard is lost; another request of the same id is an `IdConflict`.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.draft.id = Some(id.into());
+        self
+    }
+
+    /// Holds for as long as this pod lives, without renewals; see [`super::ClientBuilder::pod`].
+    pub fn pod(mut self, pod: Pod) -> Self {
+        self.draft.pod = Some(pod);
         self
     }
 

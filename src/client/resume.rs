@@ -30,6 +30,7 @@ pub(super) async fn resume(
 ) {
     let engine = Arc::clone(counted.engine());
     let mut plan = Plan {
+        pod_name: None,
         id: Some(claim.name.clone()),
         spec: SlotClaimSpec::default(),
         timeout: None,

@@ -72,6 +72,7 @@ async fn a_script_acquires_and_gives_back() {
         "sluice acquire -n $NS --parent 4000000 --slots gpu",
     ));
     assert_eq!(code, Some(2), "{said}");
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -108,6 +109,7 @@ async fn what_is_acquired_is_tied_to_its_script() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.signal(), Some(15));
     assert!(!lives(&pid));
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -122,6 +124,7 @@ async fn a_limit_without_decay_has_no_rate() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(123));
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -145,4 +148,5 @@ async fn a_rate_is_kept() {
         output.status.code()
     };
     assert_eq!((take(), take(), take()), (Some(0), Some(0), Some(124)));
+    world.finish().await;
 }

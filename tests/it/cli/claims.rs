@@ -93,6 +93,7 @@ async fn a_claim_waits_holds_and_is_released_by_an_operator() {
     world.holders("gpu", []).await;
     let answer = why(&world, "claim/c", "ReleasedByOperator").await;
     assert_eq!(answer["state"], "Ended");
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -109,4 +110,5 @@ async fn a_claim_is_given_back_by_name() {
     world.holders("gpu", []).await;
     let told = world.sluice_fails(&["release", "--claim", "claim/c"]);
     assert!(told.contains("does not exist"), "{told}");
+    world.finish().await;
 }

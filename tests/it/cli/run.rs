@@ -139,6 +139,7 @@ async fn a_command_runs_with_tokens_and_keeps_its_exit_code() {
     world
         .eventually("no claim", async || claims(&world).is_empty())
         .await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -192,6 +193,7 @@ async fn every_end_has_its_code() {
     let (status, ..) = holder.end();
     assert_eq!(status.code(), Some(143));
     world.holders("gpu", []).await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -221,6 +223,7 @@ async fn signals_go_on_and_what_is_left_running_is_ended() {
     assert_eq!(status.code(), Some(3), "{said}");
     assert!(!lives(&left), "{said}");
     world.holders("gpu", []).await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -241,6 +244,7 @@ async fn a_lost_lease_stops_the_command() {
         "{said}"
     );
     assert!(!lives(&pid), "{said}");
+    world.finish().await;
 }
 
 /// Whoever comes next finds the former command dead. The way in which its `sluice` ends is given.
@@ -276,6 +280,7 @@ async fn the_command_of_a_killed_sluice_is_dead_before_the_next_one_starts() {
     let first = next_finds_it_dead(&world, async |it| it.signal("-KILL")).await;
     let (status, ..) = first.end();
     assert_eq!(status.signal(), Some(9));
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -286,6 +291,7 @@ async fn the_command_of_a_stopped_sluice_is_dead_before_the_next_one_starts() {
     first.signal("-CONT");
     let (status, _, said) = first.end();
     assert_eq!(status.code(), Some(122), "{said}");
+    world.finish().await;
 }
 
 /// Numbers of the processes below one, whose command line contains a word.
@@ -324,6 +330,7 @@ async fn a_guardian_that_is_killed_is_replaced() {
     world
         .eventually("the end of the command", async || !lives(&pid))
         .await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -347,6 +354,7 @@ async fn a_lock_is_held_alone_or_shared() {
     let (code, out, said) = run(&world, &["lock", "door"], "echo $SLUICE_LOCK_TOKENS");
     assert_eq!(code, Some(0), "{said}");
     assert!(out.starts_with("door="), "{out}");
+    world.finish().await;
 }
 
 /// On a terminal the command has it: it reads what is typed, and its keys reach it alone.
@@ -383,4 +391,5 @@ async fn the_command_has_the_terminal() {
     // It is in the foreground.
     assert!(read("stat").contains('+'), "{}", read("stat"));
     assert_eq!(code, Some(4));
+    world.finish().await;
 }

@@ -66,6 +66,7 @@ async fn it_holds_what_it_asked_for_until_it_gives_it_back() {
         }
         ref other => panic!("{other:?}"),
     }
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -79,6 +80,7 @@ async fn dropping_the_guard_gives_it_back() {
     let again = client.concurrency("gpu").timeout(Duration::from_secs(10));
     drop(again.acquire().await.unwrap());
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -101,6 +103,7 @@ async fn processes_and_pods_wait_in_one_queue() {
     assert!(world.get("second").await.is_terminal());
     third.release().await.unwrap();
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -117,6 +120,7 @@ async fn a_request_for_nothing_sends_nothing() {
     );
     slots.release().await.unwrap();
     assert!(claims(&world).await.is_empty());
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -136,6 +140,7 @@ async fn duplicates_are_one_and_occupy_is_from_each() {
     }
     drop(slots);
     empty(&world, "a").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -151,6 +156,7 @@ async fn shared_locks_go_together_and_an_exclusive_one_alone() {
     two.unwrap().release().await.unwrap();
     let alone = client.request().lock("schema").acquire().await.unwrap();
     alone.release().await.unwrap();
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -170,6 +176,7 @@ async fn a_worker_takes_its_own_slots() {
     first.release().await.unwrap();
     second.release().await.unwrap();
     empty(&world, "gpu--w1").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -192,4 +199,5 @@ async fn what_was_detached_can_be_resumed_once() {
     assert!(error.to_string().contains("resumed already"), "{error}");
     resumed.release().await.unwrap();
     empty(&world, "gpu").await;
+    world.finish().await;
 }

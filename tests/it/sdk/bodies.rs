@@ -37,6 +37,7 @@ async fn a_body_runs_and_its_slots_come_back_however_it_ends() {
         "{refused:?}"
     );
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 struct Flag(Arc<AtomicBool>);
@@ -67,6 +68,7 @@ async fn a_body_is_cancelled_when_its_slots_are_lost() {
     );
     assert!(cancelled.load(Ordering::Relaxed));
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -92,4 +94,5 @@ async fn a_scope_leaves_nothing_behind() {
         .unwrap();
     drop((all, kept));
     empty(&world, "gpu").await;
+    world.finish().await;
 }

@@ -44,4 +44,5 @@ async fn fifty_tasks_of_ten_acquisitions_share_five_slots() {
     assert!((1..=SLOTS).contains(&most), "{most}");
     assert!(believers >= 1);
     empty(&world, "gpu").await;
+    world.finish().await;
 }

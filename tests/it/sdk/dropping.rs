@@ -42,6 +42,7 @@ async fn dropped_at_every_step_of_the_protocol() {
         }
     }
     assert!(completed, "no acquisition came to its end");
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -68,6 +69,7 @@ async fn dropped_after_every_number_of_polls() {
     }
     assert!(completed, "no acquisition came to its end");
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -84,6 +86,7 @@ async fn dropped_while_it_waits() {
     world.waiting("gpu", 0).await;
     slots.release().await.unwrap();
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -98,6 +101,7 @@ async fn a_create_whose_answer_is_lost_makes_one_claim() {
     assert_eq!(world.limit_now("gpu").await.number("inUse"), 1);
     slots.release().await.unwrap();
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -120,6 +124,7 @@ async fn a_create_that_arrives_after_its_caller_has_gone_is_released() {
         })
         .await;
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -136,4 +141,5 @@ async fn a_release_is_sent_until_it_arrives() {
     assert_eq!(world.limit_now("gpu").await.number("inUse"), 1);
     faulty.heal();
     empty(&world, "gpu").await;
+    world.finish().await;
 }

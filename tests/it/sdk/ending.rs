@@ -27,6 +27,7 @@ async fn closing_ends_what_waits_and_waits_for_what_is_held() {
     assert!(report.is_clean(), "{report:?}");
     assert_eq!(report.ended, 2);
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -42,6 +43,7 @@ async fn what_is_still_held_at_the_end_is_lost_and_left_to_its_lease() {
     assert_eq!(world.limit_now("gpu").await.number("inUse"), 1);
     drop(slots);
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[test]

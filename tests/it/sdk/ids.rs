@@ -36,6 +36,7 @@ async fn the_same_id_acquires_once() {
     assert_eq!(world.limit_now("gpu").await.number("inUse"), 1);
     third.release().await.unwrap();
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -62,6 +63,7 @@ async fn another_process_waits_until_the_former_cannot_believe() {
     assert_eq!(second.uid(), first.uid());
     second.release().await.unwrap();
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -83,6 +85,7 @@ async fn another_request_or_user_of_the_same_id_is_a_conflict() {
     assert_eq!(slots.check(), Ok(()));
     slots.release().await.unwrap();
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -105,4 +108,5 @@ async fn a_claim_that_has_ended_makes_room() {
     assert_ne!(second.uid(), uid);
     second.release().await.unwrap();
     empty(&world, "gpu").await;
+    world.finish().await;
 }

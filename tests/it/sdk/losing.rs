@@ -49,6 +49,7 @@ async fn what_is_held_for_too_long_is_revoked() {
     empty(&world, "gpu").await;
     let lost = |it: &sluice::client::Event| matches!(it.kind, EventKind::Lost { follows: 1, .. });
     assert!(told.all().iter().any(lost), "{:?}", told.all());
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -86,6 +87,7 @@ async fn without_renewals_the_holder_gives_up_before_the_next_one_starts() {
     assert_eq!(next.check(), Ok(()));
     next.release().await.unwrap();
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -107,6 +109,7 @@ async fn a_machine_that_slept_has_lost_it() {
     assert_eq!(slots.check(), Err(Loss::Expired), "lost is for good");
     drop(slots);
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod ending;
 mod faulty;
 mod ids;
 mod losing;
+mod pods;
 mod refusals;
 mod shared;
 mod stage;

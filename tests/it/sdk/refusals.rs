@@ -33,6 +33,7 @@ async fn a_timeout_says_who_holds() {
     world.waiting("gpu", 0).await;
     slots.release().await.unwrap();
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -52,6 +53,7 @@ async fn a_try_does_not_wait() {
     let again = client.concurrency("gpu").max_retries(10);
     again.acquire().await.unwrap().release().await.unwrap();
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -78,6 +80,7 @@ async fn what_is_missing_too_small_or_nonsense_is_refused() {
     assert_eq!(slots.tokens().len(), 1);
     slots.release().await.unwrap();
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -92,6 +95,7 @@ async fn a_limit_is_created_where_it_is_missing() {
     assert_eq!(world.limit_now("fresh").await.spec()["slots"], json!(2));
     drop((one, two));
     empty(&world, "fresh").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -108,6 +112,7 @@ async fn who_may_not_is_told_so() {
     let error = client.concurrency("gpu").acquire().await.unwrap_err();
     assert!(matches!(error, AcquireError::Forbidden(_)), "{error:?}");
     assert!(claims(&world).await.is_empty());
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -126,6 +131,7 @@ async fn a_token_ends_the_waiting() {
     assert_eq!(slots.check(), Ok(()));
     slots.release().await.unwrap();
     empty(&world, "gpu").await;
+    world.finish().await;
 }
 
 #[tokio::test]
@@ -138,4 +144,5 @@ async fn a_server_that_does_not_answer_is_unavailable() {
     let error = request.acquire().await.unwrap_err();
     assert!(matches!(error, AcquireError::Timeout { .. }), "{error:?}");
     assert!(error.is_retryable());
+    world.finish().await;
 }

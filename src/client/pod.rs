@@ -1,0 +1,165 @@
+//! A process that runs in a pod, and holds for as long as that pod lives.
+//!
+//! With a [`Pod`], claims carry `podRef`: the controller looks at the pod, and nobody renews. The holder looks at its
+//! claim in place of renewing it, because what takes it away (an operator's word, the longest hold) frees the slots one
+//! lease later whether it has heard or not. Claims without an id of the caller's are named after the pod, the container
+//! and what is asked for, so that a container that starts again finds what its former self left behind.
+//!
+//! Tested below, and in `tests/it/sdk/pods.rs` with tokens of pods.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::api::claim::{PodReference, SlotClaimSpec};
+
+/// Hexadecimal digits of the hash in a name.
+const HASH_DIGITS: usize = 24;
+/// Variables of the environment that name a pod, its UID and the container.
+const VARIABLES: [&str; 3] = ["SLUICE_POD_NAME", "SLUICE_POD_UID", "SLUICE_CONTAINER"];
+
+/// The pod, and the container in it, that a process runs in.
+///
+/// ```
+/// use sluice::client::Pod;
+///
+/// let pod = Pod::new("worker-7f9c", "0b3e1a52-6f0e-4c1e-9d0a-0c7d5b2f1a10", "main");
+/// assert_eq!(pod.name(), "worker-7f9c");
+/// // In a pod whose manifest sets SLUICE_POD_NAME and SLUICE_POD_UID by the downward API:
+/// assert!(Pod::from_env().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    name: String,
+    uid: String,
+    container: String,
+}
+
+/// The environment does not say which pod this is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "which pod is this? Set {0} in its manifest by the downward API (fieldRef metadata.name into SLUICE_POD_NAME, \
+     metadata.uid into SLUICE_POD_UID), or pass a Pod"
+)]
+pub struct PodUnknown(&'static str);
+
+impl Pod {
+    /// A pod of the client's namespace, by name and UID, and the name of the container that asks: two containers of one
+    /// pod do not find each other's claims.
+    pub fn new(
+        name: impl Into<String>,
+        uid: impl Into<String>,
+        container: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            uid: uid.into(),
+            container: container.into(),
+        }
+    }
+
+    /// What `SLUICE_POD_NAME`, `SLUICE_POD_UID` and `SLUICE_CONTAINER` say; the last may be absent.
+    pub fn from_env() -> Result<Self, PodUnknown> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, PodUnknown> {
+        let [name, uid, container] = VARIABLES;
+        let given = |key: &'static str| variable(key).filter(|it| !it.is_empty());
+        Ok(Self {
+            name: given(name).ok_or(PodUnknown(name))?,
+            uid: given(uid).ok_or(PodUnknown(uid))?,
+            container: given(container).unwrap_or_default(),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As a claim names it.
+    pub(super) fn reference(&self) -> PodReference {
+        PodReference {
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+        }
+    }
+
+    /// What claims of this container for this request are called, before the number of the one among several at once.
+    pub(super) fn claim_name(&self, spec: &SlotClaimSpec) -> String {
+        let mut hash = Sha256::new();
+        let mut add = |text: &str| {
+            // Lengths keep neighbours apart.
+            hash.update(text.len().to_le_bytes());
+            hash.update(text.as_bytes());
+        };
+        add(&self.uid);
+        add(&self.container);
+        add(&format!("{:?}", spec.kind));
+        for slots in &spec.slots {
+            add(&slots.limit);
+            add(&slots.slots.to_string());
+            add(slots.worker.as_deref().unwrap_or_default());
+        }
+        for lock in &spec.locks {
+            add(&lock.lock);
+            add(&format!("{:?}", lock.mode));
+        }
+        let digits: String = hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("pod-{}", digits.get(..HASH_DIGITS).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::claim::ClaimSlots;
+
+    fn spec(limit: &str, slots: i32) -> SlotClaimSpec {
+        SlotClaimSpec {
+            slots: vec![ClaimSlots {
+                limit: limit.to_owned(),
+                slots,
+                worker: None,
+            }],
+            ..SlotClaimSpec::default()
+        }
+    }
+
+    #[test]
+    fn the_same_container_asks_under_the_same_name_and_nobody_else_does() {
+        let pod = |uid: &str, container: &str| Pod::new("p", uid, container);
+        let name = pod("u", "a").claim_name(&spec("gpu", 1));
+        assert_eq!(name, pod("u", "a").claim_name(&spec("gpu", 1)));
+        assert_eq!(name.len(), "pod-".len() + HASH_DIGITS);
+        let others = [
+            pod("v", "a").claim_name(&spec("gpu", 1)),
+            pod("u", "b").claim_name(&spec("gpu", 1)),
+            pod("u", "a").claim_name(&spec("gpu", 2)),
+            pod("u", "a").claim_name(&spec("db", 1)),
+            pod("ua", "").claim_name(&spec("gpu", 1)),
+        ];
+        for other in others {
+            assert_ne!(name, other);
+        }
+    }
+
+    #[test]
+    fn the_environment_names_the_pod_or_an_error_says_what_is_missing() {
+        let all = |name: &str| Some(name.to_lowercase());
+        let pod = Pod::from_variables(all).unwrap();
+        let named = Pod::new("sluice_pod_name", "sluice_pod_uid", "sluice_container");
+        assert_eq!(pod, named);
+        let no_uid = |name: &str| (name != "SLUICE_POD_UID").then(|| "x".to_owned());
+        let error = Pod::from_variables(no_uid).unwrap_err().to_string();
+        assert!(
+            error.contains("Set SLUICE_POD_UID in its manifest"),
+            "{error}"
+        );
+        let no_container = |name: &str| (name != "SLUICE_CONTAINER").then(|| "x".to_owned());
+        assert!(Pod::from_variables(no_container).is_ok());
+    }
+}
