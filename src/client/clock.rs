@@ -1,16 +1,17 @@
 //! Time as a holder counts it: the larger of what two clocks say has passed.
 //!
-//! A monotonic clock stands still while a machine sleeps, and a wall clock may be set back; a holder that believed
-//! the smaller of the two could believe for too long. Whoever waits for somebody else's belief to end counts the
+//! A monotonic clock may stand still while a machine sleeps (on Linux the one that is read goes on, `CLOCK_BOOTTIME`),
+//! and a wall clock may be set back; a holder that believed the smaller of the two could believe for too long. Whoever waits for somebody else's belief to end counts the
 //! smaller one, for the same reason. Tests put a clock of their own in place of the system's.
 
 use std::fmt::Debug;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// One reading of both clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
-    /// Since some moment of this process; does not go back, may stand still during a suspend.
+    /// Since some moment before; does not go back. Where the system has no clock that goes on, it stands still during a
+    /// suspend.
     pub monotonic: Duration,
     /// Since 1970; may be set.
     pub wall: Duration,
@@ -44,19 +45,55 @@ pub trait Clock: Debug + Send + Sync + 'static {
 }
 
 /// The clocks of this machine.
+///
+/// ```
+/// use sluice::client::{Clock as _, SystemClock};
+///
+/// let clock = SystemClock::default();
+/// let before = clock.now();
+/// assert!(clock.now().at_most_since(before) >= clock.now().at_least_since(clock.now()));
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub struct SystemClock(Instant);
+pub struct SystemClock(Started);
+
+/// What the monotonic clock is read against: Linux counts from its own start.
+#[cfg(target_os = "linux")]
+type Started = ();
+#[cfg(not(target_os = "linux"))]
+type Started = std::time::Instant;
+
+impl SystemClock {
+    /// Since the machine was started, suspends included.
+    #[cfg(target_os = "linux")]
+    fn monotonic(self) -> Duration {
+        use rustix::time::{ClockId, clock_gettime};
+        let time = clock_gettime(ClockId::Boottime);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or(0);
+        Duration::new(seconds, nanoseconds)
+    }
+
+    /// Since the clock was made.
+    #[cfg(not(target_os = "linux"))]
+    fn monotonic(self) -> Duration {
+        self.0.elapsed()
+    }
+}
 
 impl Default for SystemClock {
     fn default() -> Self {
-        Self(Instant::now())
+        #[cfg(target_os = "linux")]
+        let started = ();
+        #[cfg(not(target_os = "linux"))]
+        let started = std::time::Instant::now();
+        Self(started)
     }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Stamp {
         Stamp {
-            monotonic: self.0.elapsed(),
+            monotonic: self.monotonic(),
             wall: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default(),
@@ -87,6 +124,16 @@ mod tests {
         let (before, after) = (stamp(10, 5_000), stamp(70, 1_000));
         assert_eq!(after.at_most_since(before), Duration::from_secs(60));
         assert_eq!(after.at_least_since(before), Duration::ZERO);
+    }
+
+    /// By what Linux itself says since its start, which counts suspends.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_monotonic_clock_is_the_one_that_goes_on_in_a_suspend() {
+        let up = std::fs::read_to_string("/proc/uptime").unwrap();
+        let up: f64 = up.split(' ').next().unwrap().parse().unwrap();
+        let shown = SystemClock::default().now().monotonic.as_secs_f64();
+        assert!((shown - up).abs() < 5.0, "{shown} and {up}");
     }
 
     #[test]

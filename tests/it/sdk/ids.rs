@@ -46,7 +46,7 @@ async fn another_process_waits_until_the_former_cannot_believe() {
     let (here, there) = (client(&world).await, client(&world).await);
     let beliefs = Beliefs::default();
     let first = here.concurrency("gpu").id("job").acquire().await.unwrap();
-    let belief = beliefs.begin("first", 1);
+    let belief = beliefs.begin(&first.uid().unwrap(), 1);
     let begun = Instant::now();
     let lost = first.lost();
     let watched = beliefs.clone();
@@ -56,14 +56,15 @@ async fn another_process_waits_until_the_former_cannot_believe() {
         loss
     });
     let second = there.concurrency("gpu").id("job").acquire().await.unwrap();
-    beliefs.begin("second", 1);
+    let believed = beliefs.begin(&second.uid().unwrap(), 1);
     assert!(begun.elapsed() >= LEASE, "{:?}", begun.elapsed());
     assert_eq!(losing.await.unwrap(), Loss::Adopted);
     assert_eq!(beliefs.check(1), 1);
     assert_eq!(second.uid(), first.uid());
+    beliefs.end(believed);
     second.release().await.unwrap();
     empty(&world, "gpu").await;
-    world.finish().await;
+    world.finish_with(&beliefs.for_history()).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use sluice_testenv::RUN_FOR;
-use sluice_testenv::history::{History, Violation, check, check_quiescent};
+use sluice_testenv::history::{Belief, History, Violation, check, check_beliefs, check_quiescent};
 
 use super::pod::PodFacts as _;
 use super::world::{Space, World};
@@ -24,6 +24,11 @@ impl World {
     /// Waits until nobody waits for what is free, ends everything, waits until nothing is held, and proves from the
     /// history that no invariant was ever broken.
     pub(crate) async fn finish(self) {
+        self.finish_with(&[]).await;
+    }
+
+    /// The same; and that what holders believed fits into that history.
+    pub(crate) async fn finish_with(self, beliefs: &[Belief]) {
         self.quiet().await;
         for space in self.spaces() {
             space.end_workloads().await;
@@ -39,7 +44,11 @@ impl World {
         .await;
         self.quiet().await;
         let history = self.history().await;
-        let violations = check(&history, &self.scene.assumptions.borrow());
+        let mut violations = check(&history, &self.scene.assumptions.borrow());
+        if !beliefs.is_empty() {
+            let assumptions = self.scene.assumptions.borrow();
+            violations.extend(check_beliefs(&history, beliefs, &assumptions));
+        }
         if !violations.is_empty() {
             self.fail(&told(&violations, &history));
         }
