@@ -39,7 +39,7 @@ impl Level {
     /// Whole slots that are used, the last of them perhaps in part.
     pub fn slots(self) -> Units {
         if mutant::is(Mutant::FractionLost) {
-            return self.parts / self.parts_per_slot.max(1);
+            return self.parts.checked_div(self.parts_per_slot).unwrap_or(0);
         }
         self.parts.div_ceil(self.parts_per_slot.max(1))
     }
