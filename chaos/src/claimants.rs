@@ -20,12 +20,13 @@ use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::store::Era;
-use crate::town::{COMES_AND_GOES, FAMILY, LOCKS, PROOF, TOOL, Town};
+use crate::town::Town;
+use crate::wish::Wish;
 
 /// How many programs there are.
 const PROGRAMS: usize = 30;
 /// Lease of every claim: the shortest there may be.
-const LEASE: Duration = Duration::from_secs(15);
+pub(crate) const LEASE: Duration = Duration::from_secs(15);
 /// What a holder takes off its lease: the larger of 2 s and a tenth.
 const GUARD: Duration = Duration::from_secs(2);
 /// A claim that waited for longer than this is renewed before it is believed.
@@ -77,6 +78,8 @@ struct Program<'a> {
 /// A claim that a program has.
 struct Held {
     name: String,
+    /// It takes for a rate: nothing is held, and nothing to be believed.
+    rate: bool,
     uid: String,
     session: String,
     seq: i64,
@@ -130,6 +133,13 @@ impl Program<'_> {
             }
             Waited::InVain => return,
         }
+        if held.rate {
+            // Some let it be, and it goes by itself.
+            if self.dice.bool() {
+                self.release(&held).await;
+            }
+            return;
+        }
         let fate = match self.dice.u8(..12) {
             0 => Fate::Dies,
             1 => Fate::Hangs,
@@ -149,7 +159,8 @@ impl Program<'_> {
         let name = format!("c{}-{}", self.number, self.claims);
         let session = format!("s{:016x}", self.dice.u64(..));
         let resource = ApiResource::erase::<SlotClaim>(&());
-        let claim = DynamicObject::new(&name, &resource).data(json!({"spec": self.wish(&session)}));
+        let wish = Wish::draw(&mut self.dice, self.number, &session);
+        let claim = DynamicObject::new(&name, &resource).data(json!({"spec": wish.spec}));
         let still = self.world.read().await;
         let created = Instant::now();
         let claims = self.town.claims();
@@ -162,53 +173,13 @@ impl Program<'_> {
         Some(Held {
             uid: made?.uid()?,
             name,
+            rate: wish.rate,
             session,
             seq: 0,
             era: still.number,
             created,
             deadline: created + LEASE - GUARD,
         })
-    }
-
-    /// What it asks for: one or two limits, and now and then a lock.
-    fn wish(&mut self, session: &str) -> Value {
-        let dice = &mut self.dice;
-        let mut slots = Vec::new();
-        if dice.u32(..5) < 3 {
-            slots.push(json!({"limit": TOOL, "slots": dice.u32(1..3)}));
-        }
-        while slots.is_empty() || slots.len() < 2 && dice.u32(..4) == 0 {
-            slots.push(match dice.u32(..12) {
-                0..3 => json!({"limit": "gpu", "slots": dice.u32(1..3)}),
-                3..6 => json!({"limit": "db", "slots": dice.u32(1..3)}),
-                6..8 => json!({"limit": "net"}),
-                8 | 9 => json!({"limit": COMES_AND_GOES}),
-                10 => json!({"limit": FAMILY, "worker": format!("w{}", dice.u32(..3))}),
-                _ => json!({"limit": PROOF}),
-            });
-        }
-        let mut locks = Vec::new();
-        if dice.u32(..6) == 0 {
-            let lock = LOCKS.get(dice.usize(..LOCKS.len())).copied();
-            let mode = if dice.u32(..3) == 0 {
-                "Exclusive"
-            } else {
-                "Shared"
-            };
-            locks.push(json!({"lock": lock.unwrap_or("door"), "mode": mode}));
-        }
-        let missing = ["Wait", "Deny", "Ignore"].get(dice.usize(..3)).copied();
-        let mut spec = json!({
-            "holder": format!("program {}", self.number), "user": "chaos", "session": session,
-            "slots": slots, "locks": locks, "leaseDurationSeconds": LEASE.as_secs(), "ifMissing": missing,
-        });
-        if dice.u32(..6) == 0 {
-            spec["timeoutSeconds"] = dice.u32(..10).into();
-        }
-        if dice.u32(..12) == 0 {
-            spec["maxHoldSeconds"] = dice.u32(2..6).into();
-        }
-        spec
     }
 
     /// Waits until it may be believed that the claim holds.
@@ -225,7 +196,7 @@ impl Program<'_> {
                 "Granted" => {}
                 _ => return Waited::InVain,
             }
-            if held.created.elapsed() < LONG_WAIT && Instant::now() < held.deadline {
+            if held.rate || held.created.elapsed() < LONG_WAIT && Instant::now() < held.deadline {
                 return Waited::Holds;
             }
             // Its lease may be over for the controllers already: a renewal tells.

@@ -19,7 +19,7 @@
 //! | `fleet`, `process` | the controllers, and what is done to them |
 //! | `store` | the API server and etcd, and the record of what they held |
 //! | `town`, `users` | limits, poison, and what people do |
-//! | `claimants` | programs that hold claims, and what they believed |
+//! | `claimants`, `wish` | programs that hold claims or take for a rate, what they ask for, and what they believed |
 //! | `judge` | what was wrong |
 //! | `round` | all of it, from beginning to end |
 //!
@@ -38,6 +38,7 @@ mod store;
 mod tally;
 mod town;
 mod users;
+mod wish;
 
 pub use crate::error::{Error, Result};
 pub use crate::flags::{CONTROLLER, Election};

@@ -100,6 +100,7 @@ struct Total {
     counts: Counts,
     grants: usize,
     claims: usize,
+    takes: usize,
     beliefs: usize,
     versions: usize,
     segments: usize,
@@ -113,8 +114,8 @@ impl std::fmt::Display for Total {
         writeln!(formatter, "{}", self.counts)?;
         writeln!(
             formatter,
-            "{} pods and {} claims granted, {} versions of objects in {} segments judged, and {} beliefs of holders",
-            self.grants, self.claims, self.versions, self.segments, self.beliefs
+            "{} pods and {} claims granted, {} takes for a rate, {} versions of objects in {} segments judged, and {} beliefs of holders",
+            self.grants, self.claims, self.takes, self.versions, self.segments, self.beliefs
         )?;
         writeln!(
             formatter,
@@ -146,6 +147,7 @@ impl Total {
         self.counts.add(&report.counts);
         self.grants += report.grants;
         self.claims += report.claims;
+        self.takes += report.takes;
         self.beliefs += report.beliefs;
         self.versions += report.versions;
         self.vouched += report.vouched;

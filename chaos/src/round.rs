@@ -57,6 +57,8 @@ pub struct Report {
     pub grants: usize,
     /// Claims that were granted, likewise.
     pub claims: usize,
+    /// What was taken for a rate, likewise.
+    pub takes: usize,
     /// Stretches of time in which a program believed that it held.
     pub beliefs: usize,
     /// Versions of objects that were judged.
@@ -149,10 +151,13 @@ async fn on(
     if !findings.is_empty() {
         keep(plane.directory(), &segments)?;
     }
+    let summaries: Vec<_> = segments.iter().map(|it| it.history.summary()).collect();
+    let takes = summaries.iter().flat_map(|it| it.pools.values());
     Ok(Report {
         counts: tally.counts(),
-        grants: segments.iter().map(|it| it.history.summary().grants).sum(),
-        claims: segments.iter().map(|it| it.history.summary().claims).sum(),
+        grants: summaries.iter().map(|it| it.grants).sum(),
+        claims: summaries.iter().map(|it| it.claims).sum(),
+        takes: takes.map(|it| it.takes).sum(),
         beliefs: believed.len(),
         versions: segments.iter().map(|it| it.history.versions().len()).sum(),
         segments: segments.len(),
@@ -296,6 +301,10 @@ async fn not_done(town: &Town) -> Option<String> {
     };
     let live = |claim: &&DynamicObject| {
         let phase = claim.data["status"]["phase"].as_str();
+        // What was taken for a rate is over once it is granted.
+        if claim.data["spec"]["kind"] == "RateLimit" && phase == Some("Granted") {
+            return false;
+        }
         matches!(phase, None | Some("Pending" | "Granted"))
     };
     let claims: Vec<String> = claims

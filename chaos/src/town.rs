@@ -28,8 +28,10 @@ pub(crate) const FAMILY: &str = "build";
 pub(crate) const PROOF: &str = "proof";
 /// The limit that few pods ask for, so that claims have their turn soon.
 pub(crate) const TOOL: &str = "tool";
+/// The limit whose slots come back with time.
+pub(crate) const RATED: &str = "api";
 /// Limits whose spec users change.
-pub(crate) const LIMITS: [&str; 6] = ["gpu", "db", "net", COMES_AND_GOES, PROOF, TOOL];
+pub(crate) const LIMITS: [&str; 7] = ["gpu", "db", "net", COMES_AND_GOES, PROOF, TOOL, RATED];
 pub(crate) const LOCKS: [&str; 2] = ["door", "schema"];
 /// What the name of everything begins with that is poison.
 pub(crate) const POISON: &str = "poison";
@@ -159,7 +161,10 @@ impl Town {
     pub(crate) async fn calm(&self) -> Result<()> {
         self.let_waiting_claims_go().await?;
         for name in LIMITS {
-            let spec = json!({"spec": {"slots": SLOTS_MAX, "mode": "Active"}});
+            let mut spec = spec_of(name);
+            spec["slots"] = SLOTS_MAX.into();
+            spec["mode"] = "Active".into();
+            let spec = json!({"spec": spec});
             insist(&format!("limit {name} to be calm"), async || {
                 let patch = Patch::Merge(&spec);
                 match self
@@ -168,11 +173,8 @@ impl Town {
                     .await
                 {
                     Err(kube::Error::Api(status)) if status.code == 404 => {
-                        let mut spec = spec_of(name);
-                        spec["slots"] = SLOTS_MAX.into();
-                        let limit =
-                            DynamicObject::new(name, &ApiResource::erase::<ConcurrencyLimit>(&()))
-                                .data(json!({"spec": spec}));
+                        let resource = ApiResource::erase::<ConcurrencyLimit>(&());
+                        let limit = DynamicObject::new(name, &resource).data(spec.clone());
                         self.limits()
                             .create(&PostParams::default(), &limit)
                             .await
@@ -283,6 +285,7 @@ pub(crate) fn spec_of(name: &str) -> Value {
         "gpu" => json!({"slots": 4, "settleSeconds": 1}),
         "db" => json!({"slots": 5, "settleSeconds": 1, "order": "Strict"}),
         PROOF => json!({"slots": 3, "releasePolicy": "Confirmed"}),
+        RATED => json!({"slots": 6, "settleSeconds": 1, "decay": {"slots": 6, "perSeconds": 1}}),
         // As many as the longest wish may name of it.
         FAMILY => {
             json!({"slots": 3, "settleSeconds": 1, "perWorker": {"idleSeconds": 3, "maxWorkers": 8}})

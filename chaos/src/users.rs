@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::error::Result;
 use crate::store::Era;
 use crate::town::{
-    self, COMES_AND_GOES, FAMILY, LIMITS, LOCKS, POISON, PROOF, SLOTS_MAX, TOOL, Town,
+    self, COMES_AND_GOES, FAMILY, LIMITS, LOCKS, POISON, PROOF, RATED, SLOTS_MAX, TOOL, Town,
 };
 
 /// How many pods there are that have not ended, if the server takes them fast enough.
@@ -93,8 +93,9 @@ impl Users {
         self.created = self.created.saturating_add(1);
         let name = format!("p{}", self.created);
         let dice = &mut self.dice;
+        let wish = Asked::draw(dice);
         let mut annotations = json!({
-            (names::SLOTS): wish(dice),
+            (names::SLOTS): wish.slots,
             (RUN_FOR): format!("{}ms", dice.u32(50..2_000)),
             (EXIT_CODE): if dice.bool() { "0" } else { "1" },
         });
@@ -108,6 +109,9 @@ impl Users {
         optional(10, names::TIMEOUT, "20s".to_owned());
         if dice.u32(..3) == 0 {
             annotations[names::LOCKS] = lock(dice).into();
+        }
+        if let Some(rates) = wish.rates {
+            annotations[names::RATE_LIMITS] = rates.into();
         }
         if annotations.get(names::TIMEOUT).is_some() && dice.bool() {
             annotations[names::ON_TIMEOUT] = "Fail".into();
@@ -162,7 +166,17 @@ impl Users {
                 let spec = town::spec_of(COMES_AND_GOES);
                 let _ = timeout(PATIENCE, self.town.create_limit(COMES_AND_GOES, spec)).await;
             }
-            20 => {
+            20 | 21 => {
+                let decay =
+                    json!({"slots": self.dice.u32(2..9), "perSeconds": self.dice.u32(1..3)});
+                let decay = if self.dice.u32(..4) == 0 {
+                    Value::Null
+                } else {
+                    decay
+                };
+                self.edit_limit(RATED, json!({"decay": decay})).await;
+            }
+            22 => {
                 let label =
                     json!({"metadata": {"labels": {"touched": self.dice.u32(..).to_string()}}});
                 self.patch_limit(limit, &label).await;
@@ -201,10 +215,12 @@ impl Users {
         let (Some(attempt), true) = (attempt, is_gated(&found)) else {
             return;
         };
+        let wish = Asked::draw(&mut self.dice);
         let patch = json!({"metadata": {
             "resourceVersion": found.resource_version(),
             "annotations": {
-                (names::SLOTS): wish(&mut self.dice),
+                (names::SLOTS): wish.slots,
+                (names::RATE_LIMITS): wish.rates,
                 (names::ATTEMPT): attempt.saturating_add(1).to_string(),
             },
         }});
@@ -259,11 +275,28 @@ fn is_gated(pod: &Pod) -> bool {
     gates.flatten().any(|gate| gate.name == names::GATE)
 }
 
-/// What a pod asks for: one to three limits.
-fn wish(dice: &mut Rng) -> String {
+/// What a pod asks for.
+struct Asked {
+    /// One to three limits.
+    slots: String,
+    /// What it takes for a rate, where it does not hold slots of the same limit.
+    rates: Option<String>,
+}
+
+impl Asked {
+    fn draw(dice: &mut Rng) -> Self {
+        let slots = slots(dice);
+        let takes = dice.u32(..5) == 0 && !slots.contains(RATED);
+        let rates = takes.then(|| format!("{RATED}={}", dice.u32(1..4)));
+        Self { slots, rates }
+    }
+}
+
+fn slots(dice: &mut Rng) -> String {
     let mut wishes = Vec::new();
     for _ in 0..dice.usize(1..4) {
-        let wish = match dice.u32(..13) {
+        let wish = match dice.u32(..14) {
+            13 => RATED.to_owned(),
             12 => TOOL.to_owned(),
             0..3 => format!("gpu={}", dice.u32(1..3)),
             3..6 => format!("db={}", dice.u32(1..3)),

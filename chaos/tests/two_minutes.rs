@@ -48,6 +48,7 @@ async fn nothing_is_granted_twice_and_nobody_is_forgotten() {
     }
     assert!(report.grants > 50, "{} grants", report.grants);
     assert!(report.claims > 25, "{} claims", report.claims);
+    assert!(report.takes > 25, "{} takes for a rate", report.takes);
     assert!(report.beliefs > 10, "{} beliefs", report.beliefs);
     assert_eq!(report.segments, 2, "one restore");
 }

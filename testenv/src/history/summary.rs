@@ -31,6 +31,8 @@ pub struct PoolSummary {
     pub highest_running: i64,
     /// Leases given.
     pub leases: usize,
+    /// Of these, what was taken for a rate.
+    pub takes: usize,
     /// Writes of its status.
     pub status_versions: usize,
 }
@@ -69,6 +71,7 @@ impl fmt::Display for Summary {
                 highest_held,
                 highest_running,
                 leases,
+                takes,
                 status_versions,
             } = pool;
             let capacity = if *slots > 0 {
@@ -76,10 +79,14 @@ impl fmt::Display for Summary {
             } else {
                 String::new()
             };
+            let rates = match takes {
+                0 => String::new(),
+                takes => format!(", {takes} of them for a rate"),
+            };
             writeln!(
                 formatter,
                 "{place}: at most {highest_running}{capacity} running, {highest_held} held; {leases} leases in \
-                 {status_versions} status writes"
+                 {status_versions} status writes{rates}"
             )?;
         }
         write!(formatter, "{} pods granted", self.grants)?;
@@ -110,6 +117,8 @@ impl History {
                     pool.slots = pool.slots.max(new.slots);
                     pool.highest_held = pool.highest_held.max(new.status.held());
                     pool.leases = pool.leases.saturating_add(change.fresh.len());
+                    let takes = change.fresh.iter().filter(|entry| entry.rate).count();
+                    pool.takes = pool.takes.saturating_add(takes);
                     if change.old.is_some_and(|old| old.status != new.status) {
                         pool.status_versions = pool.status_versions.saturating_add(1);
                     }
