@@ -16,7 +16,9 @@
 //! |---|---|
 //! | `limits` | [`Limits`]: what a client is given |
 //! | `store` | [`Embedded`]: the store, and its thread for deadlines |
-//! | `world` | the tables, and the ledger over them |
+//! | `requests`, `watch`, `look` | what a server would be asked, and answer |
+//! | `at_once` | claims that are decided while the caller asks |
+//! | `world` | the tables, and the ledger over them, whose effects are carried out at once |
 //! | `row`, `sessions` | one claim; what watches have still to show |
 //!
 //! Nothing here decides who gets a slot: the world shows the ledger what a server would show, and carries out what it
@@ -24,12 +26,16 @@
 //!
 //! Tested by `tests/embedded.rs`, with the same bodies as the cluster's tests.
 
+mod at_once;
 mod limits;
+mod look;
 #[cfg(test)]
 mod parity_tests;
+mod requests;
 mod row;
 mod sessions;
 mod store;
+mod watch;
 mod world;
 
 pub use limits::{EmbeddedError, Limits};
