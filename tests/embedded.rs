@@ -8,7 +8,7 @@ mod sdk_bodies;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice::api::limit::PerWorker;
+use sluice::api::limit::{Decay, PerWorker};
 use sluice::api::{ConcurrencyLimitSpec, LockSpec};
 use sluice::blocking;
 use sluice::bridge::io_thread;
@@ -33,6 +33,17 @@ impl Stage for Here {
         self.0.create_limit(key, &spec).await.unwrap();
     }
 
+    async fn rate(&self, key: &str, slots: i32, per_seconds: i32) {
+        let spec = ConcurrencyLimitSpec {
+            decay: Some(Decay {
+                slots: 1,
+                per_seconds,
+            }),
+            ..ConcurrencyLimitSpec::with_slots(slots)
+        };
+        self.0.create_limit(key, &spec).await.unwrap();
+    }
+
     async fn family(&self, key: &str, slots: i32) {
         let spec = ConcurrencyLimitSpec {
             per_worker: Some(PerWorker::default()),
@@ -48,6 +59,9 @@ impl Stage for Here {
     fn builder(&self) -> ClientBuilder {
         Client::builder().store(self.0.clone())
     }
+
+    /// What happened inside one process is in no history.
+    async fn close(self) {}
 
     async fn numbers(&self, limit: &str) -> (i64, i64) {
         let wanted = Wanted {

@@ -80,6 +80,22 @@ pub(crate) async fn waiting_takes_nothing(stage: &impl Stage) {
     assert_eq!(locks.is_locked("report").await, Ok(false));
 }
 
+pub(crate) async fn a_timeout_for_a_lock_is_no_error_and_takes_nothing(stage: &impl Stage) {
+    stage.lock("report").await;
+    let locks = locks(stage).await;
+    assert!(locks.acquire("report", "a", None, None).await.unwrap());
+    let (begun, short) = (Instant::now(), Duration::from_secs(1));
+    let timed_out = locks.acquire("report", "b", Some(short), None).await;
+    assert_eq!(timed_out, Ok(false));
+    assert!(begun.elapsed() >= short, "{:?}", begun.elapsed());
+    assert_eq!(locks.is_lock_holder("report", "b").await, Ok(false));
+    // Whoever gave up is not in the way of the next one.
+    locks.release("report", "a").await.unwrap();
+    let next = locks.acquire("report", "c", Some(SOON), None).await;
+    assert_eq!(next, Ok(true));
+    locks.release("report", "c").await.unwrap();
+}
+
 pub(crate) async fn a_release_after_the_hold_time_is_an_error(stage: &impl Stage) {
     stage.lock("report").await;
     let locks = locks(stage).await;

@@ -5,6 +5,7 @@ mod acquiring;
 mod blocking;
 mod ending;
 mod locks;
+mod rates;
 
 use std::time::Duration;
 
@@ -14,14 +15,17 @@ pub(crate) use acquiring::*;
 pub(crate) use blocking::*;
 pub(crate) use ending::*;
 pub(crate) use locks::*;
+pub(crate) use rates::*;
 
 /// Longest that anything here is waited for.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Somewhere with limits and locks.
-pub(crate) trait Stage {
+pub(crate) trait Stage: Sized {
     /// Creates a limit, ready to grant.
     async fn limit(&self, key: &str, slots: i32);
+    /// Creates a limit of which one slot comes back in so many seconds, ready to grant.
+    async fn rate(&self, key: &str, slots: i32, per_seconds: i32);
     /// Creates a family, ready to grant.
     async fn family(&self, key: &str, slots: i32);
     /// Creates a lock, ready to grant.
@@ -30,6 +34,9 @@ pub(crate) trait Stage {
     fn builder(&self) -> ClientBuilder;
     /// How many slots of a limit are held, and how many requests wait for it.
     async fn numbers(&self, limit: &str) -> (i64, i64);
+
+    /// The end: proves of what happened what can be proven.
+    async fn close(self);
 
     /// A client.
     async fn client(&self) -> Client {
@@ -64,6 +71,7 @@ macro_rules! sdk_tests {
             async fn $body() {
                 let stage = $stage(stringify!($body)).await;
                 $crate::sdk_bodies::$body(&stage).await;
+                stage.close().await;
             }
         )*
     };
@@ -82,10 +90,14 @@ macro_rules! all_sdk_tests {
             the_longest_hold_is_the_end, what_is_detached_is_resumed_once, a_body_runs_and_gives_back,
             a_body_is_cancelled_when_it_loses, a_scope_leaves_nothing, closing_ends_what_waits,
             a_drain_tells_what_is_held,
+            a_rate_is_taken_and_comes_back, a_rate_that_is_used_up_is_full,
+            a_rate_of_what_does_not_come_back_is_denied, a_rate_of_what_is_missing_is_as_it_says,
+            what_is_held_of_a_rate_comes_back_once_it_is_given_back, blocking_code_takes_for_a_rate,
             blocking_code_acquires_within_a_runtime, blocking_code_acquires_without_a_runtime,
             blocking_bodies_and_scopes_give_back, callbacks_run_on_the_thread_that_waits,
             threads_never_hold_more_than_there_is, an_async_guard_may_be_dropped_anywhere,
             eight_threads_never_share_a_lock, a_timeout_of_zero_tries_once, waiting_takes_nothing,
+            a_timeout_for_a_lock_is_no_error_and_takes_nothing,
             a_release_after_the_hold_time_is_an_error, keys_with_dots_are_locks_of_their_own,
             acquired_async_released_blocking, a_stranger_releases_nothing, a_holder_has_it_once,
             a_waiter_for_a_lock_gets_it, missing_locks_are_created_where_that_was_said,

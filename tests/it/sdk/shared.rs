@@ -33,6 +33,12 @@ impl Stage for World {
         self.space(0).limit(&object_name(key), slots).await;
     }
 
+    async fn rate(&self, key: &str, slots: i32, per_seconds: i32) {
+        let decay = json!({"slots": 1, "perSeconds": per_seconds});
+        let spec = json!({"slots": slots, "decay": decay});
+        self.space(0).limit_with(&object_name(key), spec).await;
+    }
+
     async fn family(&self, key: &str, slots: i32) {
         let spec = json!({"slots": slots, "perWorker": {}});
         self.space(0).limit_with(&object_name(key), spec).await;
@@ -44,6 +50,10 @@ impl Stage for World {
 
     fn builder(&self) -> ClientBuilder {
         builder(self)
+    }
+
+    async fn close(self) {
+        self.finish().await;
     }
 
     async fn numbers(&self, limit: &str) -> (i64, i64) {
