@@ -81,6 +81,11 @@ impl Request {
         self.map(|request| request.pod(pod))
     }
 
+    /// Like [`client::Request::no_pod`].
+    pub fn no_pod(self) -> Self {
+        self.map(client::Request::no_pod)
+    }
+
     /// Like [`client::Request::id`].
     pub fn id(self, id: impl Into<String>) -> Self {
         self.map(|request| request.id(id))

@@ -74,7 +74,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<u8, CliError> {
         holder: ask::purpose("sluice rate-limit"),
         if_missing: arguments.if_missing.into(),
     };
-    let backend = Backend::open(&arguments.scope).await?;
+    let backend = Backend::open(&arguments.scope, None).await?;
     let look = async || wait::reason(&server, &ask).await;
     let taken = wait::shown(backend.take(&ask), &mut signals, look, arguments.quiet).await;
     let taken = taken.unwrap_or_else(|signal| Err(interrupted(signal, &ask)));

@@ -131,6 +131,7 @@ async fn wait(request: Request) -> Result<Slots, AcquireError> {
     let (reply, answer) = oneshot::channel();
     let slots = engine.begin(Begin {
         plan,
+        own_name: None,
         patience,
         tried_once,
         cancel: request.cancel.as_ref().map(|cancel| cancel.cancelled()),
@@ -151,8 +152,9 @@ async fn wait(request: Request) -> Result<Slots, AcquireError> {
 pub(super) async fn resume(client: &Client, claim: ClaimRef) -> Result<Slots, AcquireError> {
     let (reply, answer) = oneshot::channel();
     let name = claim.name.clone();
+    let pod = client.pod().cloned();
     let slots = client.engine().launch(&name, |counted, hold| {
-        resume::resume(counted, hold, claim, reply).boxed()
+        resume::resume(counted, hold, claim, pod, reply).boxed()
     })?;
     match answer.await {
         Ok(Ok(())) => Ok(slots),

@@ -165,6 +165,11 @@ impl Client {
         self.engine.pause(time).await;
     }
 
+    /// The pod it runs in, where that was said.
+    pub(super) fn pod(&self) -> Option<&Pod> {
+        self.defaults.pod.as_ref()
+    }
+
     /// The thread behind it.
     pub(super) fn engine(&self) -> &Arc<Engine> {
         &self.engine
@@ -200,12 +205,14 @@ impl ClientBuilder {
         self
     }
 
-    /// Holds for as long as this pod lives, without renewals: the process has to run in it, and use its token.
+    /// Claims live as long as this pod, and are not renewed: the process has to run in it, and use its token. In place
+    /// of renewals it looks at its claim, and slots are [`Loss::Expired`](super::Loss) when no look was answered for as
+    /// long as the lease: [`ClientBuilder::lease`] says how long it may be out of touch with the API server.
     ///
-    /// Requests without an id of their own are named after the pod, its container and what they ask for, so that a
-    /// container that starts again takes up what its former self held (one lease later, when that self can believe in
-    /// it no more). Several at once for the same are numbered, within one client: a container of several processes
-    /// gives ids, or containers' names, of its own.
+    /// Claims without an id are named after the pod, its container and what they ask for, so that a container that
+    /// starts again takes up at once what its former self held or waited for. Several at once for the same, in one
+    /// process or in several of the container, are told apart by a number. An id of the caller's is as everywhere:
+    /// whoever asks under it later waits until the former holder cannot believe.
     ///
     /// ```no_run
     /// use sluice::client::{Client, Pod};

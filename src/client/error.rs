@@ -138,9 +138,10 @@ pub enum ReleaseError {
         /// How.
         loss: Loss,
     },
-    /// The server did not answer for a whole lease: the claim has run out, or is about to.
+    /// The server did not answer for a whole lease: the claim has run out, or is about to. One that lives as long as a
+    /// pod ends with that pod, or is taken over by whoever asks for the same there.
     #[error(
-        "the release of claim {claim} was not acknowledged: {detail}; its lease runs out by itself"
+        "the release of claim {claim} was not acknowledged: {detail}; it ends by itself, with its lease or its pod"
     )]
     Unavailable {
         /// Name of the claim.

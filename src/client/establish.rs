@@ -178,7 +178,10 @@ impl<'a> Establish<'a> {
                 origin,
             })));
         }
-        if self.plan.id.is_none() && self.plan.pod_name.is_none() {
+        if self.plan.id.is_none() && self.plan.pod_name.is_some() {
+            return self.former_self(caller, &found, user).await;
+        }
+        if self.plan.id.is_none() {
             // A random name that is taken: nobody has such luck, and it is not ours.
             return Err(Some(self.conflict("its name is taken")));
         }
@@ -187,6 +190,34 @@ impl<'a> Establish<'a> {
         }
         // Another process may have taken it over from our former holder since, and believe.
         self.adopt(caller, &found, former && own).await
+    }
+
+    /// What a container that has started again has left: its name is ours, so nobody believes in it. It is taken over;
+    /// where something else was asked for, it is given back to make room.
+    async fn former_self(
+        &mut self,
+        caller: &mut Caller,
+        found: &ClaimVersion,
+        user: &str,
+    ) -> Result<Step, Option<AcquireError>> {
+        if found.spec.user != user || found.spec.pod_ref != self.plan.spec.pod_ref {
+            let why = "its name is that of a claim of another user, or of another pod";
+            return Err(Some(self.conflict(why)));
+        }
+        if self.plan.difference(&found.spec, user).is_none() {
+            return self.adopt(caller, found, true).await;
+        }
+        let at = ClaimAt {
+            name: found.name.clone(),
+            uid: found.uid.clone(),
+            session: found.spec.session.clone(),
+        };
+        let released = bounded(self.engine, self.engine.store().release(&at));
+        match caller.attend(released).await {
+            Ok(_) | Err(StoreError::NotFound(_) | StoreError::Refused(_)) => {}
+            Err(error) => self.after(caller, error).await?,
+        }
+        Ok(Step::Again)
     }
 
     /// A claim that has ended, or is ending, keeps the name for a moment.
@@ -287,6 +318,12 @@ impl<'a> Establish<'a> {
     fn refusal(&self, error: StoreError) -> AcquireError {
         let shown = &self.plan.shown;
         match error {
+            StoreError::Forbidden(why) if self.plan.spec.pod_ref.is_some() => {
+                AcquireError::Forbidden(format!(
+                    "{why} (for the SDK: ask with no pod, and for `sluice run`: without --pod; or run in that pod, \
+                     with the token that is mounted there)"
+                ))
+            }
             StoreError::Forbidden(why) => AcquireError::Forbidden(why),
             StoreError::Invalid(why) | StoreError::Refused(why) => {
                 AcquireError::Invalid(format!("{shown}: {why}"))

@@ -49,7 +49,7 @@ pub enum Belief {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Loss {
-    /// No renewal was acknowledged for as long as the lease lasts.
+    /// No renewal was acknowledged for as long as the lease lasts; no look was answered, of what lives as long as a pod.
     Expired,
     /// The controller took it away; its reason and sentence.
     Revoked(String),
@@ -67,7 +67,7 @@ impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Expired => {
-                f.write_str("no renewal was acknowledged in time, the lease has run out")
+                f.write_str("no renewal or look was answered in time, the lease has run out")
             }
             Self::Revoked(why) => write!(f, "the controller took it away: {why}"),
             Self::Adopted => {
@@ -290,7 +290,8 @@ impl Lease {
     }
 
     /// A look that was sent as this try has shown the claim as it is. Of one that lives as long as a pod that is as good as
-    /// a renewal: what takes it away frees the slots a whole lease later at the earliest.
+    /// a renewal: it was Granted when the look was sent or later, and what takes it away while its holder may live frees
+    /// the slots 1.05 of the lease after that at the earliest. (But for an operator's word, which promises nothing.)
     pub(super) fn looked(
         &mut self,
         number: i64,

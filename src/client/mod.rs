@@ -18,6 +18,7 @@
 //! | `slots` | [`Slots`]: the guard; [`ClaimRef`]: what is left of one that was detached |
 //! | `rate` | [`RateLimit`]: take once, never hold |
 //! | `worker`, `scope`, `drain`, `cancel` | [`Worker`], [`Scope`], [`DrainReport`], [`Cancel`] |
+//! | `pod`, `own_name` | [`Pod`]: claims that live as long as it; whose a claim's name is within it |
 //! | `locks` | [`LockManager`]: locks by key and holder |
 //! | `events` | [`Event`]: acquired, released, timed out, lost; by callback and by tracing |
 //! | `error` | [`AcquireError`] and its kin; what a message says |
@@ -63,6 +64,7 @@ mod lease;
 mod leftover;
 mod locks;
 mod news;
+mod own_name;
 mod parting;
 mod plan;
 mod pod;
@@ -93,6 +95,8 @@ pub use events::{Event, EventKind};
 pub use keys::Keys;
 pub use lease::{Belief, Loss};
 pub use locks::{LockError, LockManager, Locks};
+#[cfg(feature = "cli")]
+pub(crate) use own_name::Guarded;
 pub use pod::{Pod, PodUnknown};
 pub use rate::RateLimit;
 pub use request::{LimitTemplate, Request};

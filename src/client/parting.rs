@@ -18,6 +18,8 @@ use super::store::StoreError;
 
 /// Shortest time for which a release is sent again.
 const RELEASE_MIN: Duration = Duration::from_secs(60);
+/// The same of a claim that lives as long as its pod.
+const RELEASE_POD_MIN: Duration = Duration::from_secs(3_600);
 /// First pause before a release is sent again.
 const RELEASE_PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Longest such pause.
@@ -57,7 +59,13 @@ impl Follow {
         let wished = wishes.wait_for(|wish| *wish != Wish::Keep).await;
         let wished = wished.map_or(Wish::Detach, |wish| *wish);
         let quiet = self.hold.lease(|lease, now| lease.is_quiet(now)) == Some(true);
-        if matches!(loss, Loss::Expired | Loss::Revoked(_)) && wished == Wish::Release && !quiet {
+        if loss == Loss::Expired && wished == Wish::Release && !quiet && self.stays_for_its_pod() {
+            // It does not lapse.
+            let _ = self.send_release(Duration::ZERO).await;
+        } else if matches!(loss, Loss::Expired | Loss::Revoked(_))
+            && wished == Wish::Release
+            && !quiet
+        {
             // One try, for it lapses anyway.
             let told = bounded(&self.engine, self.engine.store().release(&self.at)).await;
             debug!(target: "sluice::client", claim = self.at.name, told = told.is_ok(), "gave back what was lost");
@@ -102,11 +110,22 @@ impl Follow {
                 .emit(name, Some(&self.at.uid), &self.plan.shown, kind);
         }
         self.engine.note_done(&self.at.uid);
+        // The next acquisition for the same may have the same name.
+        self.own_name = None;
         self.hold.end(released);
     }
 
+    /// It does not run out: whoever gives it back has to say so.
+    fn stays_for_its_pod(&self) -> bool {
+        self.plan.spec.pod_ref.is_some()
+    }
+
     async fn send_release(&mut self, lease: Duration) -> Result<(), ReleaseError> {
-        let end = Instant::now() + RELEASE_MIN.max(lease.mul_f64(1.05));
+        let least = match self.stays_for_its_pod() {
+            true => RELEASE_POD_MIN,
+            false => RELEASE_MIN,
+        };
+        let end = Instant::now() + least.max(lease.mul_f64(1.05));
         let mut pause = RELEASE_PAUSE_MIN;
         loop {
             let answer = bounded(&self.engine, self.engine.store().release(&self.at)).await;

@@ -1,11 +1,12 @@
 //! A process that runs in a pod, and holds for as long as that pod lives.
 //!
 //! With a [`Pod`], claims carry `podRef`: the controller looks at the pod, and nobody renews. The holder looks at its
-//! claim in place of renewing it, because what takes it away (an operator's word, the longest hold) frees the slots one
-//! lease later whether it has heard or not. Claims without an id of the caller's are named after the pod, the container
-//! and what is asked for, so that a container that starts again finds what its former self left behind.
+//! claim in place of renewing it, because what takes it away while it may live (its pod deleted by force, the longest
+//! hold) frees the slots one lease later whether it has heard or not. Claims without an id of the caller's are named after
+//! the pod, the container and the keys, so that a container that starts again finds what its former self left behind;
+//! that nobody works under such a name any more is known by [`super::own_name`].
 //!
-//! Tested below, and in `tests/it/sdk/pods.rs` with tokens of pods.
+//! Tested below, and in `tests/it/sdk/pods.rs` and `tests/it/chart/programs.rs` with tokens of pods.
 
 use sha2::{Digest as _, Sha256};
 
@@ -23,7 +24,7 @@ const VARIABLES: [&str; 3] = ["SLUICE_POD_NAME", "SLUICE_POD_UID", "SLUICE_CONTA
 ///
 /// let pod = Pod::new("worker-7f9c", "0b3e1a52-6f0e-4c1e-9d0a-0c7d5b2f1a10", "main");
 /// assert_eq!(pod.name(), "worker-7f9c");
-/// // In a pod whose manifest sets SLUICE_POD_NAME and SLUICE_POD_UID by the downward API:
+/// // In a pod whose manifest sets the variables:
 /// assert!(Pod::from_env().is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +37,8 @@ pub struct Pod {
 /// The environment does not say which pod this is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "which pod is this? Set {0} in its manifest by the downward API (fieldRef metadata.name into SLUICE_POD_NAME, \
-     metadata.uid into SLUICE_POD_UID), or pass a Pod"
+    "which pod is this? {0} is not set: set in its manifest SLUICE_POD_NAME and SLUICE_POD_UID by the downward API \
+     (fieldRef metadata.name, metadata.uid) and SLUICE_CONTAINER to the container's name, or pass a Pod"
 )]
 pub struct PodUnknown(&'static str);
 
@@ -56,7 +57,8 @@ impl Pod {
         }
     }
 
-    /// What `SLUICE_POD_NAME`, `SLUICE_POD_UID` and `SLUICE_CONTAINER` say; the last may be absent.
+    /// What `SLUICE_POD_NAME`, `SLUICE_POD_UID` and `SLUICE_CONTAINER` say. There are no defaults: containers that were
+    /// all called the same would find each other's claims.
     pub fn from_env() -> Result<Self, PodUnknown> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -67,7 +69,7 @@ impl Pod {
         Ok(Self {
             name: given(name).ok_or(PodUnknown(name))?,
             uid: given(uid).ok_or(PodUnknown(uid))?,
-            container: given(container).unwrap_or_default(),
+            container: given(container).ok_or(PodUnknown(container))?,
         })
     }
 
@@ -84,7 +86,9 @@ impl Pod {
         }
     }
 
-    /// What claims of this container for this request are called, before the number of the one among several at once.
+    /// What claims of this container for these keys are called, before the number of the one among several at once. How
+    /// much of each is asked for is no part of it: a container that comes back with other numbers finds its former claim,
+    /// and gives it back.
     pub(super) fn claim_name(&self, spec: &SlotClaimSpec) -> String {
         let mut hash = Sha256::new();
         let mut add = |text: &str| {
@@ -94,15 +98,14 @@ impl Pod {
         };
         add(&self.uid);
         add(&self.container);
-        add(&format!("{:?}", spec.kind));
         for slots in &spec.slots {
+            add("limit");
             add(&slots.limit);
-            add(&slots.slots.to_string());
             add(slots.worker.as_deref().unwrap_or_default());
         }
         for lock in &spec.locks {
+            add("lock");
             add(&lock.lock);
-            add(&format!("{:?}", lock.mode));
         }
         let digits: String = hash
             .finalize()
@@ -135,10 +138,10 @@ mod tests {
         let name = pod("u", "a").claim_name(&spec("gpu", 1));
         assert_eq!(name, pod("u", "a").claim_name(&spec("gpu", 1)));
         assert_eq!(name.len(), "pod-".len() + HASH_DIGITS);
+        assert_eq!(name, pod("u", "a").claim_name(&spec("gpu", 2)));
         let others = [
             pod("v", "a").claim_name(&spec("gpu", 1)),
             pod("u", "b").claim_name(&spec("gpu", 1)),
-            pod("u", "a").claim_name(&spec("gpu", 2)),
             pod("u", "a").claim_name(&spec("db", 1)),
             pod("ua", "").claim_name(&spec("gpu", 1)),
         ];
@@ -153,13 +156,12 @@ mod tests {
         let pod = Pod::from_variables(all).unwrap();
         let named = Pod::new("sluice_pod_name", "sluice_pod_uid", "sluice_container");
         assert_eq!(pod, named);
-        let no_uid = |name: &str| (name != "SLUICE_POD_UID").then(|| "x".to_owned());
-        let error = Pod::from_variables(no_uid).unwrap_err().to_string();
-        assert!(
-            error.contains("Set SLUICE_POD_UID in its manifest"),
-            "{error}"
-        );
-        let no_container = |name: &str| (name != "SLUICE_CONTAINER").then(|| "x".to_owned());
-        assert!(Pod::from_variables(no_container).is_ok());
+        for missing in VARIABLES {
+            let variable = |name: &str| (name != missing).then(|| "x".to_owned());
+            let error = Pod::from_variables(variable).unwrap_err().to_string();
+            assert!(error.contains(&format!("{missing} is not set")), "{error}");
+            let empty = |name: &str| Some(if name == missing { "" } else { "x" }.to_owned());
+            assert!(Pod::from_variables(empty).is_err());
+        }
     }
 }

@@ -118,9 +118,15 @@ impl Request {
         self
     }
 
-    /// Holds for as long as this pod lives, without renewals; see [`super::ClientBuilder::pod`].
+    /// The claim lives as long as this pod, and is not renewed; see [`super::ClientBuilder::pod`].
     pub fn pod(mut self, pod: Pod) -> Self {
         self.draft.pod = Some(pod);
+        self
+    }
+
+    /// Renews, whatever pod the client runs in.
+    pub fn no_pod(mut self) -> Self {
+        self.draft.pod = None;
         self
     }
 

@@ -11,21 +11,24 @@ use super::error::AcquireError;
 use super::establish::{Claimed, adopt, bounded};
 use super::follow::Follow;
 use super::hold::Hold;
+use super::own_name::OwnName;
 use super::plan::Plan;
+use super::pod::Pod;
 use super::slots::ClaimRef;
 use super::store::StoreError;
-use crate::api::claim::{ClaimPhase, SlotClaimSpec};
+use crate::api::claim::{ClaimPhase, PodReference, SlotClaimSpec};
 
 /// How long a resumption is tried.
 const RESUME_PATIENCE: Duration = Duration::from_secs(30);
 /// Pause before another try.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Takes up what was detached: its former holder is known not to believe.
+/// Takes up what was detached: its former holder is known not to believe. `pod` is the one this process runs in.
 pub(super) async fn resume(
     counted: Counted,
     hold: Arc<Hold>,
     claim: ClaimRef,
+    pod: Option<Pod>,
     reply: oneshot::Sender<Result<(), AcquireError>>,
 ) {
     let engine = Arc::clone(counted.engine());
@@ -49,12 +52,15 @@ pub(super) async fn resume(
         // Nothing is compared where nothing was asked for.
         return hold.end(Ok(()));
     };
+    let pod = pod.as_ref().map(Pod::reference);
+    let mut own_name = None;
     let claimed = loop {
         if caller.has_given_up() {
             // What was swapped lately, and not seen, runs out by itself.
             return hold.end(Ok(()));
         }
-        let taken = caller.attend(take_up(&engine, &claim)).await;
+        let taken = take_up(&engine, &claim, pod.as_ref(), &mut own_name);
+        let taken = caller.attend(taken).await;
         match taken {
             Ok(Some(claimed)) => break claimed,
             Ok(None) => tokio::time::sleep(PAUSE).await,
@@ -67,12 +73,18 @@ pub(super) async fn resume(
     plan.spec = claimed.claim.spec.clone();
     let plan = Arc::new(plan);
     let origin = claimed.origin;
-    let follow = Follow::new(engine, hold, plan, caller, origin, &claimed, &registration);
+    let mut follow = Follow::new(engine, hold, plan, caller, origin, &claimed, &registration);
+    follow.own_name = own_name;
     follow.run(claimed.claim).await;
 }
 
 /// One try; `None` if it has changed meanwhile, or nobody answers.
-async fn take_up(engine: &Arc<Engine>, claim: &ClaimRef) -> Result<Option<Claimed>, AcquireError> {
+async fn take_up(
+    engine: &Arc<Engine>,
+    claim: &ClaimRef,
+    pod: Option<&PodReference>,
+    own_name: &mut Option<OwnName>,
+) -> Result<Option<Claimed>, AcquireError> {
     let missing = |detail: &str| AcquireError::Missing {
         request: format!("claim {}", claim.name),
         detail: detail.to_owned(),
@@ -91,6 +103,21 @@ async fn take_up(engine: &Arc<Engine>, claim: &ClaimRef) -> Result<Option<Claime
     }
     if found.deleting || found.spec.release || found.status.phase != ClaimPhase::Granted {
         return Err(missing("it is not granted any more"));
+    }
+    if let Some(lives_as) = &found.spec.pod_ref {
+        if pod != Some(lives_as) {
+            return Err(AcquireError::Invalid(format!(
+                "claim {} lives as long as pod {}: only a client of that pod (ClientBuilder::pod) can resume it",
+                claim.name, lives_as.name
+            )));
+        }
+        // Whoever has let it go gives its name back a moment later; whoever has it by now holds it.
+        if own_name.is_none() {
+            *own_name = OwnName::take(&claim.name);
+        }
+        if own_name.is_none() {
+            return Ok(None);
+        }
     }
     match adopt(engine, &found, true).await {
         Ok(claimed) => Ok(claimed),

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`render`], [`rbac`] | what the chart renders, without a cluster |
 //! | [`release`], [`uninstall`] | a release from its install to its end and back, without a controller |
-//! | [`served`] | the controller does all of [`stories`] (and [`claims`]) with its own account only; an upgrade and an uninstall beside it |
+//! | [`served`] | the controller does all of [`stories`] (and [`claims`], [`programs`]) with its own account only; an upgrade and an uninstall beside it |
 //! | [`ungate`] | `sluice ungate-all` in the hands of people |
 //!
 //! The others are what these are made of: [`helm`] is the way to Helm, [`stage`] a control plane to have a release on,
@@ -15,6 +15,7 @@ mod audit;
 mod claims;
 pub(crate) mod helm;
 mod process;
+mod programs;
 mod rbac;
 mod release;
 mod render;

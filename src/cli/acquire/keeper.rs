@@ -30,7 +30,7 @@ pub(in crate::cli) async fn run(arguments: Arguments) -> Result<u8, CliError> {
         return Ok(exit::USAGE);
     };
     let dismissed = listen();
-    let backend = match Backend::open(&arguments.how.scope).await {
+    let backend = match Backend::open(&arguments.how.scope, None).await {
         Ok(backend) => backend,
         Err(error) => {
             return told(&Line::Failed {

@@ -9,7 +9,7 @@ use super::hold::{Fence, Held, Lost};
 use crate::api::request::Amount;
 use crate::cli::look::Scope;
 use crate::cli::{CliError, exit};
-use crate::client::{AcquireError, Client, Loss, Request, Slots, TryAcquireError};
+use crate::client::{AcquireError, Client, Loss, Pod, Request, Slots, TryAcquireError};
 
 /// Longest that is waited for what is on its way at the end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -26,9 +26,13 @@ pub(in crate::cli) struct Guard {
 }
 
 impl Backend {
-    pub(in crate::cli) async fn open(scope: &Scope) -> Result<Self, CliError> {
+    /// With a pod: what it holds lives as long as that.
+    pub(in crate::cli) async fn open(scope: &Scope, pod: Option<Pod>) -> Result<Self, CliError> {
         let (config, namespace) = scope.config().await?;
-        let builder = Client::builder().config(config).namespace(namespace);
+        let mut builder = Client::builder().config(config).namespace(namespace);
+        if let Some(pod) = pod {
+            builder = builder.pod(pod);
+        }
         Ok(Self(builder.connect().await?))
     }
 

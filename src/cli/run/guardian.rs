@@ -19,21 +19,22 @@ use nix::unistd::{Pid, setsid};
 
 use super::clock::{self, Moment};
 use super::leash::{Deed, Leash, Watch};
+use crate::client::Guarded;
 
 /// Its hidden name.
 pub(in crate::cli) const NAME: &str = "guardian";
 /// Lines that may wait.
 const LINES_MAX: usize = 16;
 /// Longest line that is read, in bytes.
-const LINE_BYTES_MAX: u64 = 256;
+const LINE_BYTES_MAX: u64 = 512;
 /// How long it goes on killing a group that does not go away.
 const KILLS_MAX: u32 = 300;
 
 /// What a guardian is told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Word {
-    /// Watch this process group.
-    Watch(i32, Leash),
+    /// Watch this process group, which runs under a claim of this name.
+    Watch(i32, Leash, String),
     /// A renewal was acknowledged.
     Until(Leash),
     /// `sluice` has asked the group to end.
@@ -51,7 +52,7 @@ impl Word {
             "watch" => {
                 let group = i32::try_from(number()?).ok().filter(|it| *it > 1)?;
                 let leash = leash(number()?, number()?);
-                Some(Self::Watch(group, leash))
+                Some(Self::Watch(group, leash, words.next()?.to_owned()))
             }
             "until" => Some(Self::Until(leash(number()?, number()?))),
             "stopping" => Some(Self::Stopping),
@@ -60,9 +61,12 @@ impl Word {
         }
     }
 
-    fn line(self) -> String {
+    fn line(&self) -> String {
         match self {
-            Self::Watch(group, it) => format!("watch {group} {} {}\n", it.term_at.0, it.kill_at.0),
+            Self::Watch(group, it, claim) => {
+                let (term_at, kill_at) = (it.term_at.0, it.kill_at.0);
+                format!("watch {group} {term_at} {kill_at} {claim}\n")
+            }
             Self::Until(it) => format!("until {} {}\n", it.term_at.0, it.kill_at.0),
             Self::Stopping => "stopping\n".to_owned(),
             Self::Done => "done\n".to_owned(),
@@ -85,8 +89,8 @@ pub(super) struct Guardian {
 }
 
 impl Guardian {
-    /// Starts one for this process group; it watches when this returns.
-    pub(super) fn start(group: Pid, leash: Leash) -> io::Result<Self> {
+    /// Starts one for this process group, which runs under a claim of this name; it watches when this returns.
+    pub(super) fn start(group: Pid, leash: Leash, claim: &str) -> io::Result<Self> {
         let mut child = itself()
             .arg(NAME)
             .stdin(Stdio::piped())
@@ -96,7 +100,7 @@ impl Guardian {
         let input = child.stdin.take().ok_or_else(missing)?;
         let mut output = child.stdout.take().ok_or_else(missing)?;
         let mut guardian = Self { child, input };
-        guardian.say(Word::Watch(group.as_raw(), leash))?;
+        guardian.say(Word::Watch(group.as_raw(), leash, claim.to_owned()))?;
         let mut answer = [0_u8; 1];
         // Its end, too, is an answer: nobody watches then.
         output.read_exact(&mut answer)?;
@@ -152,9 +156,11 @@ pub(in crate::cli) fn run() -> u8 {
     let _ = setsid();
     let (heard, words) = sync_channel(LINES_MAX);
     std::thread::spawn(move || listen(&heard));
-    let Ok(Some(Word::Watch(group, leash))) = words.recv() else {
+    let Ok(Some(Word::Watch(group, leash, claim))) = words.recv() else {
         return super::super::exit::USAGE;
     };
+    // Nobody in this pod takes the claim up before the command is gone.
+    let _guarded = Guarded::by(&claim);
     let answered = io::stdout()
         .write_all(b"\n")
         .and_then(|()| io::stdout().flush());
@@ -241,7 +247,7 @@ mod tests {
     fn words_survive_the_way() {
         let leash = leash(5, 7);
         for word in [
-            Word::Watch(4711, leash),
+            Word::Watch(4711, leash, "claim-x".to_owned()),
             Word::Until(leash),
             Word::Stopping,
             Word::Done,
@@ -251,9 +257,10 @@ mod tests {
         for bad in [
             "",
             "watch",
-            "watch 1 5 7",
-            "watch 0 5 7",
-            "watch x 5 7",
+            "watch 1 5 7 c",
+            "watch 0 5 7 c",
+            "watch x 5 7 c",
+            "watch 4711 5 7",
             "kill 5",
         ] {
             assert_eq!(Word::parse(bad), None, "{bad}");

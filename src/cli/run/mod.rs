@@ -24,6 +24,7 @@ use std::ffi::OsString;
 
 use super::look::Scope;
 use super::{CliError, exit};
+use crate::client::Pod;
 use ask::{Ask, Asked, Terms};
 use backend::Backend;
 use signals::Signals;
@@ -44,6 +45,7 @@ Examples:
   sluice run --slots gpu=2,db --lock deploy-db --timeout 10m --lease 60s -- make deploy
   sluice run --slots licences/matlab --holder 'nightly report' -- ./report.sh
   sluice run --slots gpu --worker worker-1 --timeout 0 -- python train.py
+  sluice run --slots gpu --pod -- ./serve        # in a pod, for as long as it lives
 
 {ENVIRONMENT}
 
@@ -52,15 +54,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     asked: Asked,
     #[command(flatten)]
-    how: How,
-    /// The command, and its arguments.
-    #[arg(
-        value_name = "CMD",
-        required = true,
-        last = true,
-        help_heading = "Arguments"
-    )]
-    command: Vec<OsString>,
+    ran: Ran,
 }
 
 /// Arguments of `sluice lock`.
@@ -81,6 +75,17 @@ pub(super) struct LockArguments {
     name: String,
     #[command(flatten)]
     terms: Terms,
+    #[command(flatten)]
+    ran: Ran,
+}
+
+/// What is run, and how.
+#[derive(Debug, clap::Args)]
+struct Ran {
+    /// The slots are this container's for as long as its pod lives: nothing is renewed, and a container that starts
+    /// again takes up what it had. SLUICE_POD_NAME, SLUICE_POD_UID and SLUICE_CONTAINER say which pod and container.
+    #[arg(long, help_heading = "Request")]
+    pod: bool,
     #[command(flatten)]
     how: How,
     /// The command, and its arguments.
@@ -104,14 +109,16 @@ pub(super) struct How {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<u8, CliError> {
-    let ask = arguments.asked.ask(&wait::purpose(&arguments.command));
-    run_while(ask.map_err(bad)?, &arguments.how, &arguments.command).await
+    let ran = &arguments.ran;
+    let ask = arguments.asked.ask(&wait::purpose(&ran.command));
+    run_while(ask.map_err(bad)?, ran).await
 }
 
 pub(super) async fn lock(arguments: LockArguments) -> Result<u8, CliError> {
     let asked = Asked::locks(arguments.name, arguments.terms);
-    let ask = asked.ask(&wait::purpose(&arguments.command));
-    run_while(ask.map_err(bad)?, &arguments.how, &arguments.command).await
+    let ran = &arguments.ran;
+    let ask = asked.ask(&wait::purpose(&ran.command));
+    run_while(ask.map_err(bad)?, ran).await
 }
 
 /// Arguments that say nothing sensible, as clap would refuse them.
@@ -121,11 +128,15 @@ pub(super) fn bad(message: String) -> CliError {
 }
 
 /// Acquires, runs, gives back.
-async fn run_while(ask: Ask, how: &How, command: &[OsString]) -> Result<u8, CliError> {
+async fn run_while(ask: Ask, ran: &Ran) -> Result<u8, CliError> {
+    let pod = match ran.pod {
+        true => Some(Pod::from_env().map_err(|why| bad(format!("--pod: {why}")))?),
+        false => None,
+    };
     let mut signals = Signals::listen()?;
-    let backend = Backend::open(&how.scope).await?;
-    let done = match acquire(&backend, &ask, how, &mut signals).await {
-        Ok(held) => supervise::supervise(held, command, &mut signals).await,
+    let backend = Backend::open(&ran.how.scope, pod).await?;
+    let done = match acquire(&backend, &ask, &ran.how, &mut signals).await {
+        Ok(held) => supervise::supervise(held, &ran.command, &mut signals).await,
         Err(error) => Err(error),
     };
     backend.close().await;

@@ -69,6 +69,7 @@ pub(super) async fn supervise<H: Held>(
 struct Run {
     ward: Ward,
     guardian: Guardian,
+    claim: String,
     guardians: u32,
     terminal: Terminal,
     had_terminal: bool,
@@ -91,7 +92,9 @@ impl Run {
         let mut ward = Ward::start(command, &environment)
             .map_err(|error| not_started("the command", error))?;
         let leash = leash(held);
-        let guardian = Guardian::start(ward.group, leash)
+        // Nothing asked for has no claim, and a word all the same.
+        let claim = held.claim().unwrap_or_else(|| "-".to_owned());
+        let guardian = Guardian::start(ward.group, leash, &claim)
             .map_err(|error| not_started("the guardian of the command", error))?;
         let terminal = Terminal::open();
         let had_terminal = terminal.give(ward.group);
@@ -100,6 +103,7 @@ impl Run {
         Ok(Self {
             ward,
             guardian,
+            claim,
             guardians: 1,
             terminal,
             had_terminal,
@@ -174,7 +178,7 @@ impl Run {
         }
         self.guardians = self.guardians.saturating_add(1);
         let again = match self.guardians <= GUARDIANS_MAX {
-            true => Guardian::start(self.ward.group, self.leash),
+            true => Guardian::start(self.ward.group, self.leash, &self.claim),
             false => Err(io::Error::other("it has been ended several times")),
         };
         match again {

@@ -12,6 +12,7 @@ use sluice::api::{Lock, names};
 use super::audit::Audit;
 use super::claims::claims_come_and_go;
 use super::helm::RELEASE;
+use super::programs::a_program_lives_as_long_as_its_pod;
 use super::site::LOST_NODE;
 use crate::support::{PodFacts as _, World};
 
@@ -19,7 +20,7 @@ use crate::support::{PodFacts as _, World};
 pub(super) type Space = <World as Deref>::Target;
 
 /// How many namespaces [`all`] takes, from the first one on.
-pub(super) const NAMESPACES: usize = 9;
+pub(super) const NAMESPACES: usize = 10;
 
 /// How many touch a limit at once, so that a write of its status seldom finds it as it was.
 const TOUCHERS: usize = 4;
@@ -36,6 +37,7 @@ pub(super) async fn all(world: &World, audit: &Audit) {
         an_edit_starts_over(world.space(6)),
         somebody_keeps_touching(world.space(7), audit),
         claims_come_and_go(world.space(8)),
+        a_program_lives_as_long_as_its_pod(world.space(9)),
     );
 }
 

@@ -5,6 +5,7 @@ mod acquire;
 mod change;
 mod claims;
 mod look;
+mod pod;
 mod release;
 mod run;
 mod server;

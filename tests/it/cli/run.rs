@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{column, json as shown};
-use crate::support::World;
+use crate::support::{Proxy, Wire, World};
 
 /// Longest that a command is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,6 +24,11 @@ pub(super) struct Running {
 impl Running {
     /// Starts one. The shell script finds itself in the folder.
     pub(super) fn start(world: &World, arguments: &[&str], script: &str) -> Self {
+        Self::start_with(world, &world.plane().kubeconfig(), arguments, script)
+    }
+
+    /// Starts one with this kubeconfig.
+    fn start_with(world: &World, kubeconfig: &Path, arguments: &[&str], script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let all = [
             arguments,
@@ -33,6 +38,7 @@ impl Running {
         let said = std::fs::File::create(folder.path().join("said")).unwrap();
         let child = world
             .sluice_command(&all)
+            .env("KUBECONFIG", kubeconfig)
             .current_dir(folder.path())
             .stdout(Stdio::piped())
             .stderr(said)
@@ -105,7 +111,7 @@ fn claims(world: &World) -> Vec<String> {
 }
 
 /// The script does not hear TERM, and says who it is.
-const DEAF: &str = "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done";
+pub(super) const DEAF: &str = "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done";
 
 #[tokio::test]
 async fn a_command_runs_with_tokens_and_keeps_its_exit_code() {
@@ -249,7 +255,17 @@ async fn a_lost_lease_stops_the_command() {
 
 /// Whoever comes next finds the former command dead. The way in which its `sluice` ends is given.
 async fn next_finds_it_dead(world: &World, end: impl AsyncFnOnce(&Running)) -> Running {
-    let first = Running::start(world, &["run", "--slots", "gpu", "--lease", "15s"], DEAF);
+    next_finds_dead(world, &world.plane().kubeconfig(), end).await
+}
+
+/// The same, of a `sluice` that has this kubeconfig.
+async fn next_finds_dead(
+    world: &World,
+    kubeconfig: &Path,
+    end: impl AsyncFnOnce(&Running),
+) -> Running {
+    let arguments = ["run", "--slots", "gpu", "--lease", "15s"];
+    let first = Running::start_with(world, kubeconfig, &arguments, DEAF);
     let pid = first.wrote(world, "pid").await;
     // A zombie, whom a stopped parent does not bury, is dead.
     let script = format!(
@@ -292,6 +308,30 @@ async fn the_command_of_a_stopped_sluice_is_dead_before_the_next_one_starts() {
     let (status, _, said) = first.end();
     assert_eq!(status.code(), Some(122), "{said}");
     world.finish().await;
+}
+
+/// A `sluice` that is cut off in this way, and then healed.
+async fn cut_off(name: &str, wire: Wire) {
+    let world = World::new(name).await;
+    world.limit("gpu", 1).await;
+    let proxy = Proxy::to_server(&world);
+    let kubeconfig = proxy.kubeconfig(&world);
+    let first = next_finds_dead(&world, &kubeconfig, async |_| proxy.set(wire)).await;
+    proxy.set(Wire::Whole);
+    let (status, _, said) = first.end();
+    assert_eq!(status.code(), Some(122), "{said}");
+    assert!(said.contains("the lease has run out"), "{said}");
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn the_command_of_a_sluice_whose_connections_are_reset_is_dead_before_the_next_one_starts() {
+    cut_off("cli-run-cut", Wire::Cut).await;
+}
+
+#[tokio::test]
+async fn the_command_of_a_sluice_that_hears_nothing_is_dead_before_the_next_one_starts() {
+    cut_off("cli-run-silent", Wire::Silent).await;
 }
 
 /// Numbers of the processes below one, whose command line contains a word.

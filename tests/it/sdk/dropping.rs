@@ -143,3 +143,35 @@ async fn a_release_is_sent_until_it_arrives() {
     empty(&world, "gpu").await;
     world.finish().await;
 }
+
+#[tokio::test]
+async fn a_release_that_fails_strands_no_other() {
+    let world = World::new("sdk-strand").await;
+    world.limit("gpu", 3).await;
+    let faulty = Faulty::new(&world);
+    let client = through(&faulty).await;
+    let stuck = client.concurrency("gpu").acquire().await.unwrap();
+    let (stuck_name, stuck_uid) = (stuck.claim().unwrap(), stuck.uid().unwrap());
+    faulty.stick(&stuck_name);
+    client
+        .scope(async |scope| {
+            let mut guards = vec![stuck];
+            for _ in 0..2 {
+                guards.push(scope.concurrency("gpu").acquire().await.unwrap());
+            }
+            // All are given back at once, the one that fails first.
+            drop(guards);
+        })
+        .await;
+    world
+        .eventually("the others are free", async || {
+            world.limit_now("gpu").await.holders() == [stuck_name.clone()].into()
+        })
+        .await;
+    faulty.heal();
+    empty(&world, "gpu").await;
+    assert!(!claims(&world).await.iter().any(|claim| {
+        claim.metadata.uid.as_deref() == Some(&*stuck_uid) && !claim.spec.release
+    }));
+    world.finish().await;
+}

@@ -1,11 +1,12 @@
 //! A store around the real one: answers that are lost, requests that come late, and a count of all calls.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use sluice::api::{ConcurrencyLimitSpec, LockSpec};
 use sluice::client::Cluster;
@@ -32,8 +33,12 @@ pub(super) enum Call {
 #[derive(Debug)]
 pub(super) struct Faulty {
     inner: Cluster,
+    /// The watch shows nothing any more.
+    blind: Arc<AtomicBool>,
     /// Calls of these kinds are not sent.
     cut: Mutex<HashSet<Call>>,
+    /// Releases of these claims are not sent.
+    stuck: Mutex<HashSet<String>>,
     /// So many answers of creates are lost.
     pub(super) creates_lost: AtomicU32,
     /// So many creates are sent only this much later, and not answered.
@@ -49,7 +54,9 @@ impl Faulty {
         let namespace = Some(world.namespace().to_owned());
         Arc::new(Self {
             inner: Cluster::connect(world.plane().config(), namespace).unwrap(),
+            blind: Arc::default(),
             cut: Mutex::default(),
+            stuck: Mutex::default(),
             creates_lost: AtomicU32::new(0),
             creates_late: Mutex::default(),
             steps: watch::Sender::new(0),
@@ -57,14 +64,25 @@ impl Faulty {
         })
     }
 
+    /// From now on the watch shows nothing.
+    pub(super) fn blind(&self) {
+        self.blind.store(true, Ordering::Relaxed);
+    }
+
     /// From now on calls of this kind are not sent, and not answered.
     pub(super) fn cut(&self, call: Call) {
         self.cut.lock().unwrap().insert(call);
     }
 
+    /// From now on releases of this claim are not sent, and not answered.
+    pub(super) fn stick(&self, claim: &str) {
+        self.stuck.lock().unwrap().insert(claim.to_owned());
+    }
+
     /// From now on all calls are sent.
     pub(super) fn heal(&self) {
         self.cut.lock().unwrap().clear();
+        self.stuck.lock().unwrap().clear();
     }
 
     /// Waits until so many calls have begun or ended.
@@ -138,6 +156,9 @@ impl Store for Faulty {
     }
 
     async fn release(&self, at: &ClaimAt) -> Result<ClaimVersion, StoreError> {
+        if self.stuck.lock().unwrap().contains(&at.name) {
+            return Err(StoreError::Unknown("this release was cut".to_owned()));
+        }
         self.through(Call::Release, self.inner.release(at)).await
     }
 
@@ -147,7 +168,11 @@ impl Store for Faulty {
     }
 
     fn watch(&self, session: &str) -> BoxStream<'static, Watched> {
-        self.inner.watch(session)
+        let blind = Arc::clone(&self.blind);
+        let shown = self.inner.watch(session);
+        shown
+            .filter(move |_| std::future::ready(!blind.load(Ordering::Relaxed)))
+            .boxed()
     }
 
     async fn create_lock(&self, key: &str, spec: &LockSpec) -> Result<(), StoreError> {

@@ -21,6 +21,7 @@ mod finish;
 mod orphans;
 mod pod;
 mod pool;
+mod proxy;
 mod see;
 mod stage;
 mod state;
@@ -30,6 +31,7 @@ pub(crate) use self::claim::{SHORT_LEASE_SECONDS, phase_of, reason_of, tokens_of
 pub(crate) use self::controller::Fault;
 pub(crate) use self::dice::Dice;
 pub(crate) use self::pod::PodFacts;
+pub(crate) use self::proxy::{Proxy, Wire};
 pub(crate) use self::stage::install_crds;
 pub(crate) use self::world::World;
 
