@@ -7,17 +7,15 @@ use futures::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 
 use super::clock::Stamp;
+use super::detail;
 use super::engine::Engine;
 use super::error::AcquireError;
 use super::events::EventKind;
 use super::hold::{Hold, Wish};
 use super::plan::Plan;
-use super::store::{Found, Sight};
 
 /// How long a look at what stands in the way may take before an error is told without it.
 const LOOK_PATIENCE: Duration = Duration::from_secs(2);
-/// Most holders that a message names.
-const HOLDERS_TOLD: usize = 5;
 
 /// Why nobody waits any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,8 +220,9 @@ impl Caller {
         let store = Arc::clone(self.engine.store());
         let (wanted, said) = (self.plan.wanted(), said.to_owned());
         self.engine.spawn(async move {
-            let look = tokio::time::timeout(LOOK_PATIENCE, store.look(&wanted));
-            let detail = detail(&said, &look.await.unwrap_or_default());
+            let look = detail::look(store.as_ref(), &wanted);
+            let sights = tokio::time::timeout(LOOK_PATIENCE, look).await;
+            let detail = detail::detail(&said, &sights.unwrap_or_default());
             // Whoever has gone meanwhile needs no answer.
             let _ = reply.send(Err(error(detail)));
         });
@@ -234,84 +233,5 @@ impl Caller {
             // Whoever has gone meanwhile needs no answer.
             let _ = reply.send(answer);
         }
-    }
-}
-
-/// What stands in the way, in words.
-fn detail(said: &str, sights: &[Sight]) -> String {
-    let told = sights.iter().filter_map(sight);
-    let said = Some(said.to_owned()).filter(|said| !said.is_empty());
-    let parts: Vec<String> = said.into_iter().chain(told).collect();
-    if parts.is_empty() {
-        "what stands in the way cannot be read".to_owned()
-    } else {
-        parts.join("; ")
-    }
-}
-
-fn sight(sight: &Sight) -> Option<String> {
-    let what = &sight.what;
-    if sight.missing {
-        return Some(format!("{what} does not exist"));
-    }
-    let found = sight.found.as_ref()?;
-    let held = match found.slots {
-        Some(slots) => format!("{} of {slots} slots are held", found.held),
-        None if found.held == 0 => "not held".to_owned(),
-        None => "held".to_owned(),
-    };
-    Some(format!(
-        "{what}: {held}{}{}",
-        holders(found),
-        match found.waiting {
-            0 => String::new(),
-            1 => ", 1 waits".to_owned(),
-            waiting => format!(", {waiting} wait"),
-        }
-    ))
-}
-
-fn holders(found: &Found) -> String {
-    if found.holders.is_empty() {
-        return String::new();
-    }
-    let named = found.holders.iter().take(HOLDERS_TOLD);
-    let mut text = format!(" by {}", named.cloned().collect::<Vec<_>>().join(", "));
-    let more = found.holders.len().saturating_sub(HOLDERS_TOLD);
-    if more > 0 {
-        text.push_str(&format!(" and {more} more"));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_stands_in_the_way() {
-        let full = Sight {
-            what: "limit gpu".to_owned(),
-            found: Some(Found {
-                slots: Some(7),
-                held: 7,
-                waiting: 2,
-                holders: (1..=7).map(|number| format!("pod p{number}")).collect(),
-                tokens: Vec::new(),
-            }),
-            missing: false,
-        };
-        let missing = Sight {
-            what: "lock deploy".to_owned(),
-            missing: true,
-            ..Sight::default()
-        };
-        assert_eq!(
-            detail("", &[full, missing]),
-            "limit gpu: 7 of 7 slots are held by pod p1, pod p2, pod p3, pod p4, pod p5 and 2 more, 2 wait; \
-             lock deploy does not exist"
-        );
-        assert_eq!(detail("", &[]), "what stands in the way cannot be read");
-        assert_eq!(detail("so it is", &[Sight::default()]), "so it is");
     }
 }

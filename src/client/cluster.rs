@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::cluster_watch;
 use super::connect::{ConnectError, connect_with};
 use super::store::{
-    ClaimAt, ClaimVersion, Found, NewClaim, Sight, Store, StoreError, Swap, Wanted, Watched,
+    ClaimAt, ClaimVersion, Found, HeldBy, NewClaim, Sight, Store, StoreError, Swap, Wanted, Watched,
 };
 use crate::api::key::QualifiedKey;
 use crate::api::limit::{ConcurrencyLimit, ConcurrencyLimitSpec};
@@ -109,7 +109,12 @@ impl Cluster {
                 let limit = limit?;
                 let status = limit.status.unwrap_or_default();
                 let slots = Some(i64::from(limit.spec.slots));
-                Some(found(slots, &status.ledger, &self.namespace))
+                let level = status.level.filter(|_| limit.spec.decay.is_some());
+                let used = level.map_or(0, |it| slots_of(it.units, it.units_per_slot));
+                Some(Found {
+                    coming_back: used,
+                    ..found(slots, &status.ledger, &self.namespace)
+                })
             })
         };
         match read {
@@ -300,6 +305,12 @@ fn meaning(error: kube::Error, creates: bool) -> StoreError {
     }
 }
 
+/// Whole slots of a level, the last of them perhaps in part.
+fn slots_of(units: i64, units_per_slot: i64) -> i64 {
+    let slot = units_per_slot.max(1);
+    units.saturating_add(slot.saturating_sub(1)) / slot
+}
+
 /// What a status says of who holds; names of our own namespace stand alone.
 fn found<A>(slots: Option<i64>, status: &LedgerStatus<A>, own: &str) -> Found {
     let holder = |lease: &Lease<A>| {
@@ -307,15 +318,22 @@ fn found<A>(slots: Option<i64>, status: &LedgerStatus<A>, own: &str) -> Found {
             HolderKind::Pod => "pod",
             HolderKind::Claim => "claim",
         };
-        match lease.namespace.as_deref().filter(|it| *it != own) {
-            Some(namespace) => format!("{kind} {namespace}/{}", lease.name),
-            None => format!("{kind} {}", lease.name),
+        let stranger = lease.namespace.as_deref().filter(|it| *it != own);
+        let is_ours = stranger.is_none() && lease.kind == HolderKind::Claim;
+        HeldBy {
+            who: match stranger {
+                Some(namespace) => format!("{kind} {namespace}/{}", lease.name),
+                None => format!("{kind} {}", lease.name),
+            },
+            claim: is_ours.then(|| lease.name.clone()),
+            holder: String::new(),
         }
     };
     let holders = status.leases.iter().chain(&status.adopted);
     Found {
         slots,
         held: i64::from(status.in_use),
+        coming_back: 0,
         waiting: i64::from(status.waiting),
         holders: holders.clone().take(HOLDERS_MAX).map(holder).collect(),
         tokens: holders.map(|lease| lease.token).collect(),

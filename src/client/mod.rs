@@ -21,6 +21,7 @@
 //! | `pod`, `own_name` | [`Pod`]: claims that live as long as it; whose a claim's name is within it |
 //! | `locks` | [`LockManager`]: locks by key and holder |
 //! | `events` | [`Event`]: acquired, released, timed out, lost; by callback and by tracing |
+//! | `detail` | what stands in the way, in words, for messages |
 //! | `error` | [`AcquireError`] and its kin; what a message says |
 //! | `lease`, `clock` | whether a holder may still believe: a pure machine over the times it is given |
 //! | `hold` | that machine, shared between the guard and the task that renews |
@@ -51,6 +52,7 @@ mod cluster;
 #[cfg(feature = "client")]
 mod cluster_watch;
 mod connect;
+mod detail;
 pub mod direct;
 mod drain;
 mod engine;

@@ -153,10 +153,33 @@ pub struct Found {
     pub held: i64,
     /// How many requests wait.
     pub waiting: i64,
-    /// Who holds, as in `claim build-7 (host-a)`.
-    pub holders: Vec<String>,
+    /// How many were used and come back with time, as of the last write of its status; 0 without `decay`.
+    pub coming_back: i64,
+    /// Who holds.
+    pub holders: Vec<HeldBy>,
     /// Tokens of who holds: a holder that is gone never comes back with the same.
     pub tokens: Vec<i64>,
+}
+
+/// Who holds something, for messages: `claim build-7 (nightly run on host-a)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldBy {
+    /// Its kind and name, as in `claim build-7` or `pod other/train-x2k`.
+    pub who: String,
+    /// Its name, where it is a claim of the namespace of this store.
+    pub claim: Option<String>,
+    /// What that claim says of its holder; empty where it says nothing, or was not asked.
+    pub holder: String,
+}
+
+impl std::fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.who)?;
+        if self.holder.is_empty() {
+            return Ok(());
+        }
+        write!(f, " ({})", self.holder)
+    }
 }
 
 /// A server that keeps claims of one namespace.

@@ -3,7 +3,7 @@
 use super::store::NAMESPACE;
 use super::world::{World, pool_key};
 use crate::api::key::QualifiedKey;
-use crate::client::store::{Found, Sight, Wanted};
+use crate::client::store::{Found, HeldBy, Sight, Wanted};
 use crate::ledger::{Part, PoolKind, PoolObject};
 
 /// Most holders that are named in a look.
@@ -41,11 +41,16 @@ fn found(world: &World, kind: PoolKind, pool: &PoolObject) -> Found {
     if let Part::Read(status) = &pool.status {
         found.held = status.in_use;
         found.waiting = status.waiting;
+        let decays = pool.spec.read().is_some_and(|spec| spec.decay.is_some());
+        if let Some(level) = status.level.filter(|_| decays) {
+            found.coming_back = i64::try_from(level.slots()).unwrap_or(i64::MAX);
+        }
         for lease in status.entries().take(HOLDERS_MAX) {
             let holder = world.row(&lease.uid).map(|row| row.spec.holder.as_str());
-            found.holders.push(match holder {
-                Some(holder) if !holder.is_empty() => format!("claim {} ({holder})", lease.name),
-                _ => format!("claim {}", lease.name),
+            found.holders.push(HeldBy {
+                who: format!("claim {}", lease.name),
+                claim: Some(lease.name.to_string()),
+                holder: holder.unwrap_or_default().to_owned(),
             });
             found
                 .tokens

@@ -88,7 +88,8 @@ pub(crate) async fn tokens_rise(stage: &impl Stage) {
 pub(crate) async fn a_timeout_names_who_holds(stage: &impl Stage) {
     stage.limit("gpu", 1).await;
     let client = stage.client().await;
-    let held = client.concurrency("gpu").acquire().await.unwrap();
+    let held = client.concurrency("gpu").holder("run 7 of it");
+    let held = held.acquire().await.unwrap();
     let late = client
         .concurrency("gpu")
         .timeout(Duration::from_millis(300));
@@ -98,7 +99,8 @@ pub(crate) async fn a_timeout_names_who_holds(stage: &impl Stage) {
     let text = error.to_string();
     let claim = held.claim().unwrap();
     assert!(text.contains("1 of 1 slots are held"), "{text}");
-    assert!(text.contains(&claim), "{text} names {claim}");
+    let named = format!("{claim} (run 7 of it)");
+    assert!(text.contains(&named), "{text} names {named}");
     held.release().await.unwrap();
     stage.empty("gpu").await;
 }

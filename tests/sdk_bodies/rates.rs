@@ -38,7 +38,7 @@ pub(crate) async fn a_rate_that_is_used_up_is_full(stage: &impl Stage) {
     let late = late.unwrap_err();
     assert!(matches!(late, AcquireError::Timeout { .. }), "{late:?}");
     let text = late.to_string();
-    assert!(text.contains("2 of 2 used"), "{text}");
+    assert!(text.contains("2 were used and come back"), "{text}");
     let cancel = Cancel::new();
     let waiting = tokio::spawn(client.rate_limit("api").cancel(&cancel).acquire());
     stage.until("api", 0, 1).await;
