@@ -14,12 +14,25 @@ use crate::client::{
 
 /// A process's way to slots and locks, for code that blocks. Clones are cheap and share everything, with each other and
 /// with the async client that it was made of.
+///
+/// ```
+/// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
+/// let slots = client.concurrency("gpu").acquire()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: client::Client,
 }
 
 /// A client that takes the slots of one worker; see [`client::Worker`].
+///
+/// ```
+/// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let slots = client.worker("worker-1")?.concurrency("gpu").acquire()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Worker {
     client: client::Client,
@@ -34,47 +47,111 @@ impl From<client::Client> for Client {
 
 impl Client {
     /// Connects with the ambient kubeconfig, or as the pod this runs in.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = sluice::blocking::Client::try_default()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "client")]
     pub fn try_default() -> Result<Self, ConnectError> {
         Self::connect(Self::builder())
     }
 
     /// Says more than `try_default` does; [`Client::connect`] makes a client of it.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let builder = sluice::blocking::Client::builder().namespace("team");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn builder() -> ClientBuilder {
         client::Client::builder()
     }
 
     /// Makes a client of what a builder was given.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sluice::blocking::Client;
+    ///
+    /// let client = Client::connect(Client::builder().namespace("team"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn connect(builder: ClientBuilder) -> Result<Self, ConnectError> {
         Ok(wait(builder.connect())?.into())
     }
 
     /// Makes a client whose limits, locks and claims are in this process alone.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn embedded(limits: impl Into<Limits>) -> Result<Self, EmbeddedError> {
         Ok(client::Client::embedded(limits)?.into())
     }
 
     /// The async client behind it.
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let waiting = client.as_async().concurrency("gpu").acquire();     // a future
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn as_async(&self) -> &client::Client {
         &self.inner
     }
 
     /// Like [`client::Client::request`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let slots = client.request().slots("gpu", 2).lock("deploy").acquire()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn request(&self) -> Request {
         Request::new(self.inner.clone(), self.inner.request())
     }
 
     /// Like [`client::Client::concurrency`].
+    ///
+    /// ```
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
+    /// let slots = client.concurrency("gpu").occupy(2).acquire()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn concurrency(&self, keys: impl Keys) -> Request {
         Request::new(self.inner.clone(), self.inner.concurrency(keys))
     }
 
     /// Like [`client::Client::rate_limit`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.rate_limit("api").occupy(3).acquire()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn rate_limit(&self, keys: impl Keys) -> RateLimit {
         RateLimit::new(self.inner.clone(), self.inner.rate_limit(keys))
     }
 
     /// Like [`client::Client::worker`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let worker = client.worker(None)?;     // SLUICE_WORKER, WORKER_ID or the label of the pod
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn worker<'a>(&self, name: impl Into<Option<&'a str>>) -> Result<Worker, WorkerUnknown> {
         Ok(Worker {
             client: self.inner.clone(),
@@ -100,6 +177,15 @@ impl Client {
     }
 
     /// Like [`client::Client::resume`].
+    ///
+    /// ```
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
+    /// let claim = client.concurrency("gpu").acquire()?.detach();
+    /// if let Some(claim) = claim {
+    ///     client.resume(claim)?.release()?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resume(&self, claim: ClaimRef) -> Result<Slots, AcquireError> {
         may_wait(&self.inner).map_err(|error| AcquireError::Invalid(error.to_string()))?;
         let slots = wait(self.inner.resume(claim))?;
@@ -107,12 +193,27 @@ impl Client {
     }
 
     /// Locks by key and holder; see [`LockManager`](super::LockManager).
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use sluice::blocking::LockManager as _;
+    ///
+    /// let acquired = client.lock_manager().acquire("report", "run-7", None, None)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn lock_manager(&self) -> Locks {
         self.inner.lock_manager().into()
     }
 
     /// Acquires nothing any more, and waits until all is released, at most for so long. On a thread that does the I/O,
     /// it does not wait.
+    ///
+    /// ```
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
+    /// assert!(client.close(std::time::Duration::from_secs(10)).is_clean());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(self, within: Duration) -> DrainReport {
         let within = if may_wait(&self.inner).is_ok() {
             within
@@ -123,11 +224,23 @@ impl Client {
     }
 
     /// Like [`client::Client::drain_guard`].
+    ///
+    /// ```
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
+    /// let _drain = client.drain_guard(std::time::Duration::from_secs(10));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn drain_guard(&self, within: impl Into<Option<Duration>>) -> DrainGuard {
         self.inner.drain_guard(within)
     }
 
     /// The namespace its claims are in.
+    ///
+    /// ```
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
+    /// assert_eq!(client.namespace(), "embedded");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn namespace(&self) -> &str {
         self.inner.namespace()
     }
@@ -135,21 +248,49 @@ impl Client {
 
 impl Worker {
     /// Name of the worker.
+    ///
+    /// ```
+    /// # fn example(worker: sluice::blocking::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// println!("this is {}", worker.name());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn name(&self) -> &str {
         self.inner.name()
     }
 
     /// Like [`client::Worker::request`].
+    ///
+    /// ```
+    /// # fn example(worker: sluice::blocking::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// let slots = worker.request().slots("gpu", 1).acquire()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn request(&self) -> Request {
         Request::new(self.client.clone(), self.inner.request())
     }
 
     /// Like [`client::Worker::concurrency`].
+    ///
+    /// ```
+    /// # fn example(worker: sluice::blocking::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// let slots = worker.concurrency("gpu").acquire()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn concurrency(&self, keys: impl Keys) -> Request {
         Request::new(self.client.clone(), self.inner.concurrency(keys))
     }
 
     /// Like [`client::Worker::rate_limit`].
+    ///
+    /// ```
+    /// # fn example(worker: sluice::blocking::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// worker.rate_limit("api").acquire()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn rate_limit(&self, keys: impl Keys) -> RateLimit {
         RateLimit::new(self.client.clone(), self.inner.rate_limit(keys))
     }

@@ -46,6 +46,18 @@ pub trait LockManager: Debug + Send + Sync {
 
 /// The [`LockManager`] of a client. It shares what it holds with the async one that it was made of: what was acquired
 /// there can be released here.
+///
+/// ```
+/// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use sluice::blocking::LockManager as _;
+///
+/// let locks = client.lock_manager();
+/// if locks.acquire("report", "run-7", None, None)? {
+///     locks.release("report", "run-7")?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Locks {
     inner: client::Locks,
@@ -59,6 +71,12 @@ impl From<client::Locks> for Locks {
 
 impl client::Locks {
     /// The same for code that blocks.
+    ///
+    /// ```
+    /// # fn example(locks: sluice::client::Locks) {
+    /// let for_threads = locks.blocking();
+    /// # }
+    /// ```
     pub fn blocking(&self) -> Locks {
         self.clone().into()
     }
@@ -66,6 +84,12 @@ impl client::Locks {
 
 impl Locks {
     /// The same for async code.
+    ///
+    /// ```
+    /// # fn example(locks: sluice::blocking::Locks) {
+    /// let for_tasks = locks.as_async().clone();
+    /// # }
+    /// ```
     pub fn as_async(&self) -> &client::Locks {
         &self.inner
     }

@@ -9,6 +9,12 @@ use crate::bridge::{Call, CallError, Waiter, call, io_thread};
 use crate::client::{self, AcquireError, Cancellation, LimitTemplate, RunError, TryAcquireError};
 
 /// A request for slots and locks: all of it, or nothing. Its words are those of [`client::Request`].
+///
+/// ```
+/// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
+/// let slots = client.request().slots("gpu", 2).holder("run 7").acquire()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is asked for before acquire()"]
 pub struct Request {
@@ -17,6 +23,13 @@ pub struct Request {
 }
 
 /// A request to take from limits with `decay`; see [`client::RateLimit`].
+///
+/// ```
+/// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// client.rate_limit("api").occupy(3).acquire()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is taken before acquire()"]
 pub struct RateLimit {
@@ -37,91 +50,205 @@ impl Request {
     }
 
     /// Like [`client::Request::slots`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.request().slots("gpu", 2).slots("licences/matlab", 1);
+    /// # }
+    /// ```
     pub fn slots(self, limit: impl Into<String>, slots: u32) -> Self {
         self.map(|request| request.slots(limit, slots))
     }
 
     /// Like [`client::Request::occupy`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.concurrency(["gpu", "db"]).occupy(2);
+    /// # }
+    /// ```
     pub fn occupy(self, slots: u32) -> Self {
         self.map(|request| request.occupy(slots))
     }
 
     /// Like [`client::Request::lock`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.request().lock("deploy");
+    /// # }
+    /// ```
     pub fn lock(self, lock: impl Into<String>) -> Self {
         self.map(|request| request.lock(lock))
     }
 
     /// Like [`client::Request::lock_shared`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.request().lock_shared("schema");
+    /// # }
+    /// ```
     pub fn lock_shared(self, lock: impl Into<String>) -> Self {
         self.map(|request| request.lock_shared(lock))
     }
 
     /// Like [`client::Request::timeout`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.request().slots("gpu", 1).timeout(std::time::Duration::from_secs(30));
+    /// # }
+    /// ```
     pub fn timeout(self, timeout: Duration) -> Self {
         self.map(|request| request.timeout(timeout))
     }
 
     /// Like [`client::Request::no_timeout`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.request().slots("gpu", 1).no_timeout();
+    /// # }
+    /// ```
     pub fn no_timeout(self) -> Self {
         self.map(client::Request::no_timeout)
     }
 
     /// Like [`client::Request::lease`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.request().slots("gpu", 1).lease(std::time::Duration::from_secs(60));
+    /// # }
+    /// ```
     pub fn lease(self, lease: Duration) -> Self {
         self.map(|request| request.lease(lease))
     }
 
     /// Like [`client::Request::max_hold`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.request().slots("gpu", 1).max_hold(std::time::Duration::from_secs(3_600));
+    /// # }
+    /// ```
     pub fn max_hold(self, most: Duration) -> Self {
         self.map(|request| request.max_hold(most))
     }
 
     /// Like [`client::Request::pod`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let request = client.concurrency("gpu").pod(sluice::client::Pod::from_env()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pod(self, pod: client::Pod) -> Self {
         self.map(|request| request.pod(pod))
     }
 
     /// Like [`client::Request::no_pod`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.request().slots("gpu", 1).no_pod();
+    /// # }
+    /// ```
     pub fn no_pod(self) -> Self {
         self.map(client::Request::no_pod)
     }
 
     /// Like [`client::Request::id`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.request().slots("gpu", 1).id("task-17");
+    /// # }
+    /// ```
     pub fn id(self, id: impl Into<String>) -> Self {
         self.map(|request| request.id(id))
     }
 
     /// Like [`client::Request::holder`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.request().slots("gpu", 1).holder("nightly report");
+    /// # }
+    /// ```
     pub fn holder(self, holder: impl Into<String>) -> Self {
         self.map(|request| request.holder(holder))
     }
 
     /// Like [`client::Request::priority`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.request().slots("gpu", 1).priority(-10);
+    /// # }
+    /// ```
     pub fn priority(self, priority: i32) -> Self {
         self.map(|request| request.priority(priority))
     }
 
     /// Like [`client::Request::if_missing`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// use sluice::api::claim::ClaimIfMissing;
+    ///
+    /// let request = client.request().slots("gpu", 1).if_missing(ClaimIfMissing::Wait);
+    /// # }
+    /// ```
     pub fn if_missing(self, if_missing: ClaimIfMissing) -> Self {
         self.map(|request| request.if_missing(if_missing))
     }
 
     /// Like [`client::Request::create_if_missing`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// use sluice::client::LimitTemplate;
+    ///
+    /// let request = client.request().slots("gpu", 1).create_if_missing(LimitTemplate::with_slots(4));
+    /// # }
+    /// ```
     pub fn create_if_missing(self, template: LimitTemplate) -> Self {
         self.map(|request| request.create_if_missing(template))
     }
 
     /// Like [`client::Request::cancel`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let cancel = sluice::client::Cancel::new();
+    /// let request = client.request().slots("gpu", 1).cancel(&cancel);
+    /// # }
+    /// ```
     pub fn cancel(self, cancel: &(impl Cancellation + Clone + Send + Sync + 'static)) -> Self {
         self.map(|request| request.cancel(cancel))
     }
 
     /// Like [`client::Request::max_retries`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.request().slots("gpu", 1).max_retries(3);
+    /// # }
+    /// ```
     pub fn max_retries(self, retries: u32) -> Self {
         self.map(|request| request.max_retries(retries))
     }
 
     /// Blocks until all of it is granted.
+    ///
+    /// ```
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
+    /// let slots = client.concurrency("gpu").acquire()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn acquire(self) -> Result<Slots, AcquireError> {
         may_wait(&self.client).map_err(refused)?;
         let slots = wait(self.inner.acquire())?;
@@ -129,6 +256,13 @@ impl Request {
     }
 
     /// Tries once, and does not wait for anybody.
+    ///
+    /// ```
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
+    /// let all = client.concurrency("gpu").occupy(2).try_acquire()?;
+    /// assert!(client.concurrency("gpu").try_acquire().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_acquire(self) -> Result<Slots, TryAcquireError> {
         may_wait(&self.client).map_err(refused)?;
         let slots = wait(self.inner.try_acquire())?;
@@ -164,6 +298,14 @@ impl Request {
 
     /// The acquisition as a call of [`sluice::bridge`](crate::bridge), to be awaited, waited for, or cancelled. Async
     /// code takes [`from_async`](crate::bridge::from_async) to run callbacks meanwhile.
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let call = client.concurrency("gpu").call();
+    /// let slots = call.result()??;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn call(self) -> Call<Result<client::Slots, AcquireError>> {
         call(&io_thread(), self.inner.acquire())
     }
@@ -171,6 +313,13 @@ impl Request {
     /// Acquires, runs the body, releases; also when it panics. A body that blocks cannot be stopped: it asks
     /// [`Slots::check`] before each step that must not run without the slots. If they were lost meanwhile, that is said
     /// in place of its result.
+    ///
+    /// ```
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
+    /// let answer = client.concurrency("gpu").run(|slots| slots.check().map(|()| 42))?;
+    /// assert_eq!(answer, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run<T, E>(self, body: impl FnOnce(&Slots) -> Result<T, E>) -> Result<T, RunError<E>> {
         let slots = self.acquire()?;
         let ended = body(&slots);
@@ -198,47 +347,106 @@ impl RateLimit {
     }
 
     /// Like [`client::RateLimit::occupy`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.rate_limit("api").occupy(3);
+    /// # }
+    /// ```
     pub fn occupy(self, slots: u32) -> Self {
         self.map(|request| request.occupy(slots))
     }
 
     /// Like [`client::RateLimit::timeout`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.rate_limit("api").timeout(std::time::Duration::from_secs(30));
+    /// # }
+    /// ```
     pub fn timeout(self, timeout: Duration) -> Self {
         self.map(|request| request.timeout(timeout))
     }
 
     /// Like [`client::RateLimit::if_missing`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// use sluice::api::claim::ClaimIfMissing;
+    ///
+    /// let request = client.rate_limit("api").if_missing(ClaimIfMissing::Ignore);
+    /// # }
+    /// ```
     pub fn if_missing(self, if_missing: ClaimIfMissing) -> Self {
         self.map(|request| request.if_missing(if_missing))
     }
 
     /// Like [`client::RateLimit::holder`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.rate_limit("api").holder("nightly report");
+    /// # }
+    /// ```
     pub fn holder(self, holder: impl Into<String>) -> Self {
         self.map(|request| request.holder(holder))
     }
 
     /// Like [`client::RateLimit::priority`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.rate_limit("api").priority(-10);
+    /// # }
+    /// ```
     pub fn priority(self, priority: i32) -> Self {
         self.map(|request| request.priority(priority))
     }
 
     /// Like [`client::RateLimit::cancel`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let cancel = sluice::client::Cancel::new();
+    /// let request = client.rate_limit("api").cancel(&cancel);
+    /// # }
+    /// ```
     pub fn cancel(self, cancel: &(impl Cancellation + Clone + Send + Sync + 'static)) -> Self {
         self.map(|request| request.cancel(cancel))
     }
 
     /// Like [`client::RateLimit::max_retries`].
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) {
+    /// let request = client.rate_limit("api").max_retries(3);
+    /// # }
+    /// ```
     pub fn max_retries(self, retries: u32) -> Self {
         self.map(|request| request.max_retries(retries))
     }
 
     /// Blocks until all of it was taken.
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.rate_limit("api").acquire()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn acquire(self) -> Result<(), AcquireError> {
         may_wait(&self.client).map_err(refused)?;
         wait(self.inner.acquire())
     }
 
     /// Takes it if that is possible at once.
+    ///
+    /// ```
+    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let now = client.rate_limit("api").try_acquire().is_ok();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_acquire(self) -> Result<(), TryAcquireError> {
         may_wait(&self.client).map_err(refused)?;
         wait(self.inner.try_acquire())

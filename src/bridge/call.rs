@@ -37,10 +37,24 @@ pub trait Work<P: ?Sized, Kind> {
 }
 
 /// The kind of [`Work`] that is a closure.
+///
+/// ```
+/// use sluice::bridge::{Closure, IoThread, Work};
+///
+/// fn takes(work: impl Work<IoThread, Closure, Output = u32>) {}
+/// takes(|| 4);
+/// ```
 #[derive(Debug)]
 pub enum Closure {}
 
 /// The kind of [`Work`] that is a future.
+///
+/// ```
+/// use sluice::bridge::{Asynchronous, IoThread, Work};
+///
+/// fn takes(work: impl Work<IoThread, Asynchronous, Output = u32>) {}
+/// takes(async { 5 });
+/// ```
 #[derive(Debug)]
 pub enum Asynchronous {}
 
@@ -122,6 +136,13 @@ where
 /// Work that was handed over. Wait for it with [`result`](Call::result), or await it.
 ///
 /// Dropping it, or the future it became, cancels the work; [`detach`](Call::detach) does not.
+///
+/// ```
+/// use sluice::bridge::{call, io_thread};
+///
+/// let sum = call(&io_thread(), || 1 + 2);
+/// assert_eq!(sum.result(), Ok(3));
+/// ```
 #[must_use = "a call that is dropped is cancelled: wait for it, await it or detach it"]
 pub struct Call<T> {
     claim: Claim<T>,

@@ -78,6 +78,12 @@ struct State {
 
 impl Cancel {
     /// Makes one without a deadline, that nothing else cancels.
+    ///
+    /// ```
+    /// use sluice::bridge::Cancel;
+    ///
+    /// assert_eq!(Cancel::new().check(), Ok(()));
+    /// ```
     pub fn new() -> Cancel {
         Cancel::node(None, None)
     }
@@ -181,22 +187,51 @@ impl Cancel {
     }
 
     /// The earliest deadline of this one and those above.
+    ///
+    /// ```
+    /// use sluice::bridge::Cancel;
+    ///
+    /// assert_eq!(Cancel::new().deadline(), None);
+    /// ```
     pub fn deadline(&self) -> Option<Instant> {
         self.chain().filter_map(|cancel| cancel.node.deadline).min()
     }
 
     /// Asks everything that has this one, or a child of it, to stop.
+    ///
+    /// ```
+    /// use sluice::bridge::Cancel;
+    ///
+    /// let cancel = Cancel::new();
+    /// let child = cancel.child();
+    /// cancel.cancel();
+    /// assert!(child.is_cancelled());
+    /// ```
     pub fn cancel(&self) {
         lock(&self.node.state).cancelled = true;
         self.wake();
     }
 
     /// Whether [`check`](Cancel::check) fails.
+    ///
+    /// ```
+    /// use sluice::bridge::Cancel;
+    ///
+    /// assert!(!Cancel::new().is_cancelled());
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         self.check().is_err()
     }
 
     /// Says whether to go on.
+    ///
+    /// ```
+    /// use sluice::bridge::{CallError, Cancel};
+    ///
+    /// let cancel = Cancel::new();
+    /// cancel.cancel();
+    /// assert_eq!(cancel.check(), Err(CallError::Cancelled));
+    /// ```
     ///
     /// # Errors
     /// [`CallError::Cancelled`] or [`CallError::TimedOut`], whatever this one or the nearest above it
@@ -315,6 +350,17 @@ impl fmt::Debug for Cancel {
 }
 
 /// Keeps a [`Cancel`] from being delivered while it lives: see [`Cancel::shield`].
+///
+/// ```
+/// use sluice::bridge::Cancel;
+///
+/// let cancel = Cancel::new();
+/// let shield = cancel.shield();
+/// cancel.cancel();
+/// assert_eq!(cancel.check(), Ok(()));
+/// drop(shield);
+/// assert!(cancel.is_cancelled());
+/// ```
 #[must_use = "it shields for as long as it lives"]
 #[derive(Debug)]
 pub struct Shield {

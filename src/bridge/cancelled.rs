@@ -18,6 +18,15 @@ pub(super) type Timer = Pin<Box<dyn Future<Output = Result<(), CallError>> + Sen
 ///
 /// Ends with [`CallError::Closed`] where no I/O thread can be had to watch the deadline, since work
 /// that nobody can stop in time should not go on.
+///
+/// ```
+/// use sluice::bridge::{CallError, Cancel};
+///
+/// let cancel = Cancel::new();
+/// let cancelled = cancel.cancelled();
+/// cancel.cancel();
+/// assert_eq!(futures::executor::block_on(cancelled), CallError::Cancelled);
+/// ```
 #[must_use = "a future does nothing until it is awaited"]
 pub struct Cancelled {
     cancel: Cancel,

@@ -49,6 +49,13 @@ pub struct Context {
 
 impl Context {
     /// The context of the code that is running now.
+    ///
+    /// ```
+    /// use sluice::bridge::Context;
+    ///
+    /// let context = Context::current();
+    /// assert_eq!(context.value::<u8>(), None);
+    /// ```
     pub fn current() -> Context {
         let dispatch = dispatcher::get_default(Dispatch::clone);
         Context {
@@ -61,6 +68,13 @@ impl Context {
     }
 
     /// The same context with one more value; it replaces one of the same type.
+    ///
+    /// ```
+    /// use sluice::bridge::Context;
+    ///
+    /// let context = Context::current().with("run 7");
+    /// assert_eq!(context.value::<&str>().as_deref(), Some(&"run 7"));
+    /// ```
     #[must_use]
     pub fn with<V: Send + Sync + 'static>(mut self, value: V) -> Context {
         let values = self.values.get_or_insert_default();
@@ -69,6 +83,13 @@ impl Context {
     }
 
     /// The value of this type, if one was registered.
+    ///
+    /// ```
+    /// use sluice::bridge::Context;
+    ///
+    /// let context = Context::current().with(7_u64);
+    /// assert_eq!(context.value::<u64>().as_deref(), Some(&7));
+    /// ```
     pub fn value<V: Send + Sync + 'static>(&self) -> Option<Arc<V>> {
         let value = self.values.as_ref()?.get(&TypeId::of::<V>())?;
         Arc::clone(value).downcast().ok()
@@ -144,6 +165,14 @@ impl Drop for Before {
 }
 
 /// A future in a context: see [`Context::wrap`].
+///
+/// ```
+/// use sluice::bridge::Context;
+///
+/// let context = Context::current().with(7_u64);
+/// let inside = context.wrap(async { Context::current().value::<u64>() });
+/// assert_eq!(futures::executor::block_on(inside).as_deref(), Some(&7));
+/// ```
 #[must_use = "a future does nothing until it is awaited"]
 pub struct InContext<F> {
     context: Context,

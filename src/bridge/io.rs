@@ -97,6 +97,14 @@ impl Drop for Owner {
 impl IoThread {
     /// Starts one of this name; [`io_thread`] is the one to use outside of tests.
     ///
+    /// ```
+    /// use sluice::bridge::IoThread;
+    ///
+    /// let io = IoThread::start("my-io")?;
+    /// assert_eq!(io.run(async { 7 }), Ok(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// What the operating system says when it gives no thread or no event queue.
     pub fn start(name: &str) -> std::io::Result<IoThread> {
@@ -169,6 +177,15 @@ impl IoThread {
 
     /// [`run`](IoThread::run), until this is cancelled.
     ///
+    /// ```
+    /// use sluice::bridge::{io_thread, CallError, Cancel};
+    ///
+    /// let cancel = Cancel::new();
+    /// cancel.cancel();
+    /// let outcome = io_thread().run_with(&cancel, std::future::pending::<()>());
+    /// assert_eq!(outcome, Err(CallError::Cancelled));
+    /// ```
+    ///
     /// # Errors
     /// As of [`run`](IoThread::run).
     pub fn run_with<F>(&self, cancel: &Cancel, future: F) -> Result<F::Output, CallError>
@@ -236,11 +253,24 @@ impl IoThread {
     }
 
     /// Whether it takes work.
+    ///
+    /// ```
+    /// assert!(sluice::bridge::io_thread().is_open());
+    /// ```
     pub fn is_open(&self) -> bool {
         self.engine().is_ok_and(|engine| engine.is_open())
     }
 
     /// Refuses new work from now on; what was taken goes on to its end.
+    ///
+    /// ```
+    /// use sluice::bridge::IoThread;
+    ///
+    /// let io = IoThread::start("my-io")?;
+    /// io.close();
+    /// assert!(!io.is_open());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&self) {
         if let Ok(engine) = self.engine() {
             engine.close();

@@ -29,6 +29,11 @@ pub struct Job {
 
 impl Job {
     /// Makes a job of a closure and of the present context.
+    ///
+    /// ```
+    /// let job = sluice::bridge::Job::new(|| println!("runs where it is sent"));
+    /// job.run();
+    /// ```
     pub fn new(body: impl FnOnce() + Send + 'static) -> Job {
         Job {
             body: Box::new(body),
@@ -37,6 +42,10 @@ impl Job {
     }
 
     /// Runs it on this thread, in its context. A panic is logged and goes no further.
+    ///
+    /// ```
+    /// sluice::bridge::Job::new(|| println!("runs here")).run();
+    /// ```
     pub fn run(self) {
         let Job { body, context } = self;
         let body = || {

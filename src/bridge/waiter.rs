@@ -90,6 +90,11 @@ pub struct LocalJobs {
 
 impl LocalJobs {
     /// Makes an empty list of jobs for this thread.
+    ///
+    /// ```
+    /// let jobs = sluice::bridge::LocalJobs::new();
+    /// let here = jobs.portal();     // for other threads
+    /// ```
     pub fn new() -> LocalJobs {
         LocalJobs {
             inbox: Arc::new(Inbox::here()),
@@ -98,6 +103,11 @@ impl LocalJobs {
     }
 
     /// The portal to this thread, for those who call back.
+    ///
+    /// ```
+    /// let jobs = sluice::bridge::LocalJobs::new();
+    /// let here = jobs.portal().clone();
+    /// ```
     pub fn portal(&self) -> Callbacks {
         Callbacks {
             inbox: Arc::clone(&self.inbox),
@@ -214,6 +224,12 @@ pub struct Waiter {
 
 impl Waiter {
     /// Makes one for this thread.
+    ///
+    /// ```
+    /// use sluice::bridge::{call, io_thread, Waiter};
+    ///
+    /// assert_eq!(Waiter::new().wait(call(&io_thread(), || 7)), Ok(7));
+    /// ```
     pub fn new() -> Waiter {
         Waiter::with(Cancel::current())
     }
@@ -250,6 +266,15 @@ impl Waiter {
     }
 
     /// The portal to this thread, for those who call back.
+    ///
+    /// ```
+    /// use sluice::bridge::{call, io_thread, Job, Portal as _, Waiter};
+    ///
+    /// let waiter = Waiter::new();
+    /// let here = waiter.portal();
+    /// let asked = call(&io_thread(), move || here.submit(Job::new(|| println!("here"))));
+    /// assert_eq!(waiter.wait(asked), Ok(Ok(())));
+    /// ```
     pub fn portal(&self) -> Callbacks {
         self.jobs.portal()
     }
@@ -259,6 +284,12 @@ impl Waiter {
     /// Callbacks that came before the end run before this returns; when the call was cancelled or
     /// timed out those that have not begun are dropped, and their calls end with
     /// [`Closed::Ended`]. The deadline is looked at between callbacks.
+    ///
+    /// ```
+    /// use sluice::bridge::{call, io_thread, Waiter};
+    ///
+    /// assert_eq!(Waiter::new().wait(call(&io_thread(), async { 7 })), Ok(7));
+    /// ```
     ///
     /// # Errors
     /// As of [`Call::result`].

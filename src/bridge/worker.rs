@@ -73,6 +73,14 @@ impl Queue {
 impl WorkerThread {
     /// Starts a thread of this name.
     ///
+    /// ```
+    /// use sluice::bridge::{call, WorkerThread};
+    ///
+    /// let worker = WorkerThread::start("scanner")?;
+    /// assert_eq!(call(&worker, || 7).result(), Ok(7));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// What the operating system says when it gives no thread.
     pub fn start(name: &str) -> io::Result<WorkerThread> {

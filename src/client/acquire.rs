@@ -23,6 +23,16 @@ const TRY_PATIENCE: Duration = Duration::from_secs(15);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// An acquisition under way. Dropping it gives up.
+///
+/// ```
+/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// let waiting = client.concurrency("gpu").acquire();      // nothing is sent before it is polled
+/// let slots = tokio::time::timeout(Duration::from_secs(5), waiting).await??;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Acquisition(BoxFuture<'static, Result<Slots, AcquireError>>);
 

@@ -9,6 +9,22 @@ use futures::future::BoxFuture;
 use crate::bridge::Cancel;
 
 /// Something that may be cancelled, and can be waited for.
+///
+/// ```
+/// use futures::future::{BoxFuture, FutureExt as _};
+/// use sluice::client::Cancellation;
+///
+/// /// Gives up when a channel is closed.
+/// #[derive(Clone)]
+/// struct Hangup(std::sync::Arc<tokio::sync::Notify>);
+///
+/// impl Cancellation for Hangup {
+///     fn cancelled(&self) -> BoxFuture<'static, ()> {
+///         let notify = self.0.clone();
+///         async move { notify.notified().await }.boxed()
+///     }
+/// }
+/// ```
 pub trait Cancellation {
     /// Is ready once it was cancelled; may be dropped before.
     fn cancelled(&self) -> BoxFuture<'static, ()>;

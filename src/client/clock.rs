@@ -8,6 +8,13 @@ use std::fmt::Debug;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// One reading of both clocks.
+///
+/// ```
+/// use sluice::client::{Clock as _, Stamp, SystemClock};
+///
+/// let now: Stamp = SystemClock::default().now();
+/// assert!(now.wall.as_secs() > 1_700_000_000);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// Since some moment before; does not go back. Where the system has no clock that goes on, it stands still during a
@@ -19,12 +26,36 @@ pub struct Stamp {
 
 impl Stamp {
     /// The longest time that can have passed since an earlier reading.
+    ///
+    /// ```
+    /// use sluice::client::Stamp;
+    /// use std::time::Duration;
+    ///
+    /// let seconds = |monotonic, wall| Stamp {
+    ///     monotonic: Duration::from_secs(monotonic),
+    ///     wall: Duration::from_secs(wall),
+    /// };
+    /// // The machine slept for 55 of these 60 seconds.
+    /// assert_eq!(seconds(15, 160).at_most_since(seconds(10, 100)).as_secs(), 60);
+    /// ```
     pub fn at_most_since(self, earlier: Self) -> Duration {
         let (monotonic, wall) = self.both_since(earlier);
         monotonic.max(wall)
     }
 
     /// The shortest time that can have passed since an earlier reading.
+    ///
+    /// ```
+    /// use sluice::client::Stamp;
+    /// use std::time::Duration;
+    ///
+    /// let seconds = |monotonic, wall| Stamp {
+    ///     monotonic: Duration::from_secs(monotonic),
+    ///     wall: Duration::from_secs(wall),
+    /// };
+    /// // The machine slept for 55 of these 60 seconds.
+    /// assert_eq!(seconds(15, 160).at_least_since(seconds(10, 100)).as_secs(), 5);
+    /// ```
     pub fn at_least_since(self, earlier: Self) -> Duration {
         let (monotonic, wall) = self.both_since(earlier);
         monotonic.min(wall)
@@ -39,6 +70,20 @@ impl Stamp {
 }
 
 /// A source of time.
+///
+/// ```
+/// use sluice::client::{Clock, Stamp};
+///
+/// /// Stands still, for a test.
+/// #[derive(Debug)]
+/// struct Still(Stamp);
+///
+/// impl Clock for Still {
+///     fn now(&self) -> Stamp {
+///         self.0
+///     }
+/// }
+/// ```
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Reads both clocks.
     fn now(&self) -> Stamp;

@@ -32,6 +32,16 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 const HOLDERS_MAX: usize = 100;
 
 /// Claims on an API server.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use sluice::client::{Client, Cluster};
+///
+/// let cluster = Cluster::of(kube::Client::try_default().await?, Some("team".to_owned()));
+/// let client = Client::builder().store(std::sync::Arc::new(cluster)).connect().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
@@ -42,6 +52,13 @@ pub struct Cluster {
 impl Cluster {
     /// Connects; its retry layer is off, and renewals have connections of their own. The connections belong to the
     /// runtime in which this is called.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cluster = sluice::client::Cluster::connect(kube::Config::infer().await?, None)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn connect(config: Config, namespace: Option<String>) -> Result<Self, ConnectError> {
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let (client, _) = connect_with(config.clone())?;
@@ -54,6 +71,13 @@ impl Cluster {
     }
 
     /// Uses a client that somebody else has made, for renewals as well.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cluster = sluice::client::Cluster::of(kube::Client::try_default().await?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn of(client: Client, namespace: Option<String>) -> Self {
         Self {
             namespace: namespace.unwrap_or_else(|| client.default_namespace().to_owned()),

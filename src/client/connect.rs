@@ -13,6 +13,18 @@ use tower::util::MapResponseLayer;
 use super::server_clock::ServerClock;
 
 /// Why no connection could be made.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use sluice::client::Client;
+///
+/// match Client::try_default().await {
+///     Ok(client) => println!("claims in {}", client.namespace()),
+///     Err(why) => eprintln!("{why}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[cfg(feature = "client")]
@@ -35,12 +47,27 @@ pub enum ConnectError {
 /// Connects with the ambient kubeconfig, or as the pod this runs in.
 ///
 /// The second value keeps the server's clock, read from its answers.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let (client, clock) = sluice::client::connect().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn connect() -> Result<(Client, ServerClock), ConnectError> {
     connect_with(Config::infer().await?)
 }
 
 #[cfg(feature = "client")]
 /// Connects with a given configuration; its retry layer is switched off.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = kube::Config::infer().await?;
+/// let (client, clock) = sluice::client::connect_with(config)?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn connect_with(mut config: Config) -> Result<(Client, ServerClock), ConnectError> {
     config.default_retry = false;
     let clock = ServerClock::default();

@@ -11,23 +11,57 @@ use super::store::{ClaimVersion, NewClaim, StoreError};
 use crate::ledger::Uid;
 
 /// Who holds a claim in this process, and is told when it is lost.
+///
+/// ```
+/// use sluice::client::Loss;
+/// use sluice::client::direct::Holder;
+///
+/// #[derive(Debug)]
+/// struct Says;
+///
+/// impl Holder for Says {
+///     fn lost(&self, loss: Loss) {
+///         eprintln!("{loss}");
+///     }
+/// }
+/// ```
 pub trait Holder: Debug + Send + Sync {
     /// It is lost.
     fn lost(&self, loss: Loss);
 }
 
 /// A claim that is held directly.
+///
+/// ```
+/// # fn example(id: sluice::client::direct::DirectId) {
+/// println!("claim {}", id.as_str());
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DirectId(pub(crate) Uid);
 
 impl DirectId {
     /// UID of the claim.
+    ///
+    /// ```
+    /// # fn example(id: sluice::client::direct::DirectId) {
+    /// println!("claim {}", id.as_str());
+    /// # }
+    /// ```
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 }
 
 /// What became of a claim at once.
+///
+/// ```
+/// # fn example(claimed: sluice::client::direct::AtOnce) {
+/// use sluice::client::direct::AtOnce;
+///
+/// let is_held = matches!(claimed, AtOnce::Granted(_));
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum AtOnce {
     /// It is granted, and lasts as long as the process does not give it back.
@@ -37,6 +71,15 @@ pub enum AtOnce {
 }
 
 /// A store that decides on the thread that asks.
+///
+/// ```
+/// use sluice::client::Embedded;
+/// use sluice::client::store::Store as _;
+///
+/// let embedded = Embedded::new([("gpu", 1)])?;
+/// assert!(embedded.direct().is_some());
+/// # Ok::<(), sluice::client::EmbeddedError>(())
+/// ```
 pub trait Direct: Debug + Send + Sync {
     /// Creates a claim.
     fn claim(&self, claim: NewClaim, holder: Arc<dyn Holder>) -> Result<AtOnce, StoreError>;

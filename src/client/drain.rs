@@ -6,6 +6,14 @@ use std::time::Duration;
 use super::engine::Engine;
 
 /// How a client ended.
+///
+/// ```
+/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let report = client.close(std::time::Duration::from_secs(10)).await;
+/// println!("{} ended, {:?} still held", report.ended, report.held);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DrainReport {
@@ -19,6 +27,10 @@ pub struct DrainReport {
 
 impl DrainReport {
     /// Nothing is left for expiry.
+    ///
+    /// ```
+    /// assert!(sluice::client::DrainReport::default().is_clean());
+    /// ```
     pub fn is_clean(&self) -> bool {
         self.held.is_empty() && self.unreleased.is_empty()
     }
@@ -26,6 +38,14 @@ impl DrainReport {
 
 /// Blocks the thread that drops it until the client has drained, at most for its bound. For `main`: declared first,
 /// it is dropped last.
+///
+/// ```
+/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let _drain = client.drain_guard(std::time::Duration::from_secs(10));
+/// // ... whatever main does, also by `?` ...
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "it drains when it is dropped"]
 pub struct DrainGuard {

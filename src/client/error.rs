@@ -10,6 +10,19 @@ use super::lease::Loss;
 use super::worker::WorkerUnknown;
 
 /// Why slots were not acquired.
+///
+/// ```
+/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use sluice::client::AcquireError;
+///
+/// match client.concurrency("gpu").acquire().await {
+///     Ok(slots) => drop(slots),
+///     Err(AcquireError::Timeout { detail, .. }) => println!("later: {detail}"),
+///     Err(error) => return Err(std::io::Error::from(error).into()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcquireError {
@@ -73,6 +86,13 @@ pub enum AcquireError {
 
 impl AcquireError {
     /// Whether the same request may succeed later without anybody changing anything.
+    ///
+    /// ```
+    /// use sluice::client::AcquireError;
+    ///
+    /// assert!(AcquireError::Unavailable("no server".to_owned()).is_retryable());
+    /// assert!(!AcquireError::Closed.is_retryable());
+    /// ```
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Timeout { .. } | Self::Unavailable(_))
     }
@@ -101,6 +121,19 @@ impl From<AcquireError> for io::Error {
 }
 
 /// Why slots were not there at once.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
+/// use sluice::client::TryAcquireError;
+///
+/// let all = client.concurrency("gpu").occupy(2).acquire().await?;
+/// let full = client.concurrency("gpu").try_acquire().await;
+/// assert!(matches!(full, Err(TryAcquireError::Full { .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TryAcquireError {
@@ -127,6 +160,17 @@ impl From<TryAcquireError> for io::Error {
 }
 
 /// Why a release is not known to have arrived.
+///
+/// ```
+/// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
+/// use sluice::client::ReleaseError;
+///
+/// if let Err(ReleaseError::Lost { loss, .. }) = slots.release().await {
+///     eprintln!("whatever was done lately may have been done twice: {loss}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReleaseError {
@@ -158,6 +202,18 @@ impl From<ReleaseError> for io::Error {
 }
 
 /// Why a body did not run to its end, or how it ended.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
+/// use sluice::client::RunError;
+///
+/// let failed = client.concurrency("gpu").run(async |_| Err::<(), _>("no data")).await;
+/// assert!(matches!(failed, Err(RunError::Body("no data"))));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError<E> {
     /// It did not start.

@@ -18,6 +18,10 @@ use super::lease::Loss;
 const EVENTS_MAX: usize = 1024;
 
 /// Something that happened to an acquisition.
+///
+/// ```
+/// let builder = sluice::client::Client::builder().on_event(|event| println!("{event:?}"));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
@@ -36,6 +40,16 @@ pub struct Event {
 }
 
 /// What happened.
+///
+/// ```
+/// use sluice::client::{Client, EventKind};
+///
+/// let builder = Client::builder().on_event(|event| match &event.kind {
+///     EventKind::Acquired { waited } => println!("{}: {} waited {waited:?}", event.id, event.request),
+///     EventKind::Released { held, follows } => println!("held {held:?} since event {follows}"),
+///     other => println!("{other:?}"),
+/// });
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum EventKind {

@@ -1,6 +1,14 @@
 //! One key or many, as callers have them.
 
 /// Keys of limits: one text, or a list of them.
+///
+/// ```
+/// # fn example(client: sluice::client::Client) {
+/// client.concurrency("gpu");
+/// client.concurrency(["gpu", "db"]);
+/// client.concurrency(vec!["gpu".to_owned()]);
+/// # }
+/// ```
 pub trait Keys {
     /// The keys, as written.
     fn keys(self) -> Vec<String>;

@@ -35,6 +35,17 @@ const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What a holder may believe.
+///
+/// ```
+/// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
+/// use sluice::client::Belief;
+///
+/// if slots.state() == Belief::Suspect {
+///     println!("starts nothing new");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Belief {
     /// It holds.
@@ -46,6 +57,18 @@ pub enum Belief {
 }
 
 /// How something that was held was lost.
+///
+/// ```
+/// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
+/// use sluice::client::Loss;
+///
+/// match slots.lost().await {
+///     Loss::Expired => eprintln!("out of touch for a whole lease"),
+///     loss => eprintln!("{loss}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Loss {

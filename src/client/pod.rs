@@ -35,6 +35,11 @@ pub struct Pod {
 }
 
 /// The environment does not say which pod this is.
+///
+/// ```
+/// let unknown = sluice::client::Pod::from_env().unwrap_err();
+/// assert!(unknown.to_string().contains("SLUICE_POD_NAME"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "which pod is this? {0} is not set: set in its manifest SLUICE_POD_NAME and SLUICE_POD_UID by the downward API \
@@ -45,6 +50,10 @@ pub struct PodUnknown(&'static str);
 impl Pod {
     /// A pod of the client's namespace, by name and UID, and the name of the container that asks: two containers of one
     /// pod do not find each other's claims.
+    ///
+    /// ```
+    /// let pod = sluice::client::Pod::new("worker-7f9c", "0b3e1a52-6f0e-4c1e-9d0a-0c7d5b2f1a10", "main");
+    /// ```
     pub fn new(
         name: impl Into<String>,
         uid: impl Into<String>,
@@ -59,6 +68,15 @@ impl Pod {
 
     /// What `SLUICE_POD_NAME`, `SLUICE_POD_UID` and `SLUICE_CONTAINER` say. There are no defaults: containers that were
     /// all called the same would find each other's claims.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sluice::client::{Client, Pod};
+    ///
+    /// let client = Client::builder().pod(Pod::from_env()?).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_env() -> Result<Self, PodUnknown> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -74,6 +92,10 @@ impl Pod {
     }
 
     /// Its name.
+    ///
+    /// ```
+    /// assert_eq!(sluice::client::Pod::new("worker-7f9c", "0b3e", "main").name(), "worker-7f9c");
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }

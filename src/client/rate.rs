@@ -14,6 +14,18 @@ use crate::api::claim::{ClaimIfMissing, ClaimKind};
 
 /// A request to take from limits with `decay`: all of it at once, or nothing. Nothing is held and nothing is given
 /// back.
+///
+/// ```
+/// use sluice::client::{Client, Limits};
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::embedded(Limits::new().rate("api", 5, Duration::from_secs(1)))?;
+/// client.rate_limit("api").occupy(3).acquire().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is taken before acquire()"]
 pub struct RateLimit(Request);
@@ -38,47 +50,108 @@ impl RateLimit {
     }
 
     /// Takes so many of each, in place of one.
+    ///
+    /// ```
+    /// # fn example(client: sluice::client::Client) {
+    /// let request = client.rate_limit("api").occupy(3);
+    /// # }
+    /// ```
     pub fn occupy(self, slots: u32) -> Self {
         Self(self.0.occupy(slots))
     }
 
     /// Waits for at most so long.
+    ///
+    /// ```
+    /// # fn example(client: sluice::client::Client) {
+    /// let request = client.rate_limit("api").timeout(std::time::Duration::from_secs(30));
+    /// # }
+    /// ```
     pub fn timeout(self, timeout: Duration) -> Self {
         Self(self.0.timeout(timeout))
     }
 
     /// What a limit that does not exist means; `Deny` by default.
+    ///
+    /// ```
+    /// # fn example(client: sluice::client::Client) {
+    /// use sluice::api::claim::ClaimIfMissing;
+    ///
+    /// let request = client.rate_limit("api").if_missing(ClaimIfMissing::Ignore);
+    /// # }
+    /// ```
     pub fn if_missing(self, if_missing: ClaimIfMissing) -> Self {
         Self(self.0.if_missing(if_missing))
     }
 
     /// Says who asks, for people.
+    ///
+    /// ```
+    /// # fn example(client: sluice::client::Client) {
+    /// let request = client.rate_limit("api").holder("nightly report");
+    /// # }
+    /// ```
     pub fn holder(self, holder: impl Into<String>) -> Self {
         Self(self.0.holder(holder))
     }
 
     /// Place in the queue.
+    ///
+    /// ```
+    /// # fn example(client: sluice::client::Client) {
+    /// let request = client.rate_limit("api").priority(-10);
+    /// # }
+    /// ```
     pub fn priority(self, priority: i32) -> Self {
         Self(self.0.priority(priority))
     }
 
     /// Stops waiting when this is cancelled.
+    ///
+    /// ```
+    /// # fn example(client: sluice::client::Client) {
+    /// let cancel = sluice::client::Cancel::new();
+    /// let request = client.rate_limit("api").cancel(&cancel);
+    /// # }
+    /// ```
     pub fn cancel(self, cancel: &(impl Cancellation + Clone + Send + Sync + 'static)) -> Self {
         Self(self.0.cancel(cancel))
     }
 
     /// Tries once, and so many times more, in place of queueing.
+    ///
+    /// ```
+    /// # fn example(client: sluice::client::Client) {
+    /// let request = client.rate_limit("api").max_retries(3);
+    /// # }
+    /// ```
     pub fn max_retries(self, retries: u32) -> Self {
         Self(self.0.max_retries(retries))
     }
 
     /// Waits in the queue until all of it was taken.
+    ///
+    /// ```
+    /// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.rate_limit("api").acquire().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn acquire(self) -> Result<(), AcquireError> {
         take(self.0.acquire().await?);
         Ok(())
     }
 
     /// Takes it if that is possible at once.
+    ///
+    /// ```
+    /// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// if client.rate_limit("api").try_acquire().await.is_err() {
+    ///     println!("not now");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn try_acquire(self) -> Result<(), TryAcquireError> {
         take(self.0.try_acquire().await?);
         Ok(())

@@ -10,6 +10,19 @@ use super::rate::RateLimit;
 use super::request::Request;
 
 /// What acquires within [`Client::scope`]: whatever was acquired through it is released when the scope ends.
+///
+/// ```
+/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// client
+///     .scope(async |scope| {
+///         let first = scope.concurrency("gpu").acquire().await?;
+///         let second = scope.request().lock("deploy").acquire().await?;
+///         Ok::<(), sluice::client::AcquireError>(())
+///     })
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Scope {
     client: Client,
@@ -57,6 +70,13 @@ impl Drop for Tracker {
 
 impl Scope {
     /// Like [`Client::request`].
+    ///
+    /// ```
+    /// # async fn example(scope: sluice::client::Scope) -> Result<(), Box<dyn std::error::Error>> {
+    /// let slots = scope.request().lock("deploy").acquire().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn request(&self) -> Request {
         let mut request = self.client.request();
         request.tracker = Some(Arc::clone(&self.tracker));
@@ -64,6 +84,13 @@ impl Scope {
     }
 
     /// Like [`Client::concurrency`].
+    ///
+    /// ```
+    /// # async fn example(scope: sluice::client::Scope) -> Result<(), Box<dyn std::error::Error>> {
+    /// let slots = scope.concurrency("gpu").acquire().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn concurrency(&self, keys: impl Keys) -> Request {
         let mut request = self.client.concurrency(keys);
         request.tracker = Some(Arc::clone(&self.tracker));
@@ -71,6 +98,13 @@ impl Scope {
     }
 
     /// Like [`Client::rate_limit`].
+    ///
+    /// ```
+    /// # async fn example(scope: sluice::client::Scope) -> Result<(), Box<dyn std::error::Error>> {
+    /// scope.rate_limit("api").acquire().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn rate_limit(&self, keys: impl Keys) -> RateLimit {
         self.client
             .rate_limit(keys)
@@ -78,6 +112,12 @@ impl Scope {
     }
 
     /// The client it belongs to; what is acquired through it is not the scope's.
+    ///
+    /// ```
+    /// # fn example(scope: sluice::client::Scope) {
+    /// println!("claims in {}", scope.client().namespace());
+    /// # }
+    /// ```
     pub fn client(&self) -> &Client {
         &self.client
     }

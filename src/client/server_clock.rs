@@ -12,6 +12,15 @@ use http::HeaderMap;
 use k8s_openapi::jiff;
 
 /// A shared reading of the server's clock.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let (client, clock) = sluice::client::connect().await?;
+/// client.apiserver_version().await?;      // any answer tells the time
+/// assert!(clock.micros() > 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ServerClock(Arc<Mutex<Option<Reading>>>);
 
@@ -30,6 +39,10 @@ impl Reading {
 
 impl ServerClock {
     /// Microseconds since 1970; 0 until the server has answered once.
+    ///
+    /// ```
+    /// assert_eq!(sluice::client::ServerClock::default().micros(), 0);
+    /// ```
     pub fn micros(&self) -> u64 {
         let reading = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         reading.map_or(0, Reading::now)

@@ -15,6 +15,14 @@ use crate::api::granted::GrantedKind;
 
 /// A fencing token: higher than that of every earlier holder of the same limit or lock. Pass it along with every
 /// write that must not come from a holder that has lost its slots without knowing.
+///
+/// ```
+/// # fn example(slots: sluice::client::Slots) {
+/// for token in slots.tokens() {
+///     println!("{}/{}: {} slots, token {}", token.namespace, token.key, token.slots, token.token);
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// It is of a lock, or else of a limit.
@@ -46,6 +54,15 @@ impl From<&ClaimGrant> for Token {
 
 /// What is left of a guard that was detached: enough to resume it, here or in another process, until its lease runs
 /// out. It can be resumed once.
+///
+/// ```
+/// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
+/// if let Some(claim) = slots.detach() {
+///     let sent = serde_json::to_string(&claim)?;      // to another process, which resumes it
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimRef {
     /// Namespace of the claim.
@@ -62,6 +79,17 @@ pub struct ClaimRef {
 ///
 /// Dropping it hands the release over to the SDK's own thread and never blocks; [`Slots::release`] waits until the
 /// release was acknowledged.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
+/// let slots = client.concurrency("gpu").acquire().await?;
+/// slots.check()?;     // reads a clock, asks nobody
+/// slots.release().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "the slots are released when this is dropped"]
 pub struct Slots {
     held: Option<Held>,
@@ -86,28 +114,58 @@ impl Slots {
     }
 
     /// The fencing tokens, one for each limit and lock.
+    ///
+    /// ```
+    /// # fn example(slots: sluice::client::Slots) {
+    /// let count: u32 = slots.tokens().iter().map(|token| token.slots).sum();
+    /// # }
+    /// ```
     pub fn tokens(&self) -> Vec<Token> {
         let held = self.held.as_ref();
         held.map(|held| held.hold.tokens()).unwrap_or_default()
     }
 
     /// The fencing token of a limit or lock, by its key.
+    ///
+    /// ```
+    /// # fn example(slots: sluice::client::Slots) {
+    /// let fence = slots.token("db");
+    /// # }
+    /// ```
     pub fn token(&self, key: &str) -> Option<i64> {
         let found = self.tokens().into_iter().find(|token| token.key == key);
         found.map(|token| token.token)
     }
 
     /// Name of the claim; `None` where nothing was asked for.
+    ///
+    /// ```
+    /// # fn example(slots: sluice::client::Slots) {
+    /// println!("kubectl get sclaim {}", slots.claim().unwrap_or_default());
+    /// # }
+    /// ```
     pub fn claim(&self) -> Option<String> {
         self.held.as_ref().map(|held| held.hold.name().to_owned())
     }
 
     /// UID of the claim.
+    ///
+    /// ```
+    /// # fn example(slots: sluice::client::Slots) {
+    /// let uid = slots.uid();
+    /// # }
+    /// ```
     pub fn uid(&self) -> Option<String> {
         self.held.as_ref().map(|held| held.hold.uid())
     }
 
     /// What may be believed at this moment, by the clock.
+    ///
+    /// ```
+    /// # fn example(slots: sluice::client::Slots) {
+    /// let may_begin = slots.state() == sluice::client::Belief::Held;
+    /// # }
+    /// ```
     pub fn state(&self) -> Belief {
         match &self.held {
             None => Belief::Held,
@@ -117,6 +175,14 @@ impl Slots {
 
     /// For how long it may be believed from now on if no further renewal is acknowledged, and how long its lease is: for
     /// whoever has to stop something else in time. `None` where nothing was asked for.
+    ///
+    /// ```
+    /// # fn example(slots: sluice::client::Slots) {
+    /// if let Some((whole, left)) = slots.lease() {
+    ///     println!("{left:?} of {whole:?}");
+    /// }
+    /// # }
+    /// ```
     pub fn lease(&self) -> Option<(Duration, Duration)> {
         let hold = self.hold()?;
         hold.lease(|lease, now| (lease.changes_in(now), lease.duration()))
@@ -124,6 +190,16 @@ impl Slots {
 
     /// Fails once it is lost. To be called right before every step that must not be done without the slots; it reads
     /// the clock, and asks nobody.
+    ///
+    /// ```
+    /// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
+    /// for step in ["read", "write"] {
+    ///     slots.check()?;
+    ///     println!("{step}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn check(&self) -> Result<(), Loss> {
         match (&self.held, self.state()) {
             (Some(held), Belief::Lost) => Err(held.hold.loss().unwrap_or(Loss::Closed)),
@@ -132,6 +208,14 @@ impl Slots {
     }
 
     /// Is ready once it is lost; how. It may outlive the guard, and is then never ready.
+    ///
+    /// ```
+    /// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
+    /// let lost = slots.lost();    // may outlive the guard
+    /// tokio::spawn(async move { eprintln!("{}", lost.await) });
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn lost(&self) -> impl Future<Output = Loss> + Send + Sync + 'static + use<> {
         let losses = self.held.as_ref().map(|held| held.hold.losses());
         async move {
@@ -146,6 +230,13 @@ impl Slots {
     }
 
     /// Gives it back, and waits until that was acknowledged. Dropping the future gives it back all the same.
+    ///
+    /// ```
+    /// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
+    /// slots.release().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn release(self) -> Result<(), ReleaseError> {
         let Some(held) = &self.held else {
             return Ok(());
@@ -165,6 +256,12 @@ impl Slots {
 
     /// Ends the guard without giving anything back: the claim stays granted until its lease runs out, or somebody
     /// resumes it. `None` where nothing was asked for.
+    ///
+    /// ```
+    /// # fn example(slots: sluice::client::Slots) {
+    /// let claim = slots.detach();     // held until its lease runs out, or somebody resumes it
+    /// # }
+    /// ```
     pub fn detach(self) -> Option<ClaimRef> {
         let held = self.held.as_ref()?;
         held.engine.leave_alone(&held.hold.uid());

@@ -16,6 +16,11 @@ use crate::api::limit::ConcurrencyLimitSpec;
 use crate::api::lock::LockSpec;
 
 /// A claim, as it was read.
+///
+/// ```
+/// let version = sluice::client::store::ClaimVersion::default();
+/// assert!(version.name.is_empty() && !version.deleting);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClaimVersion {
     /// Its name.
@@ -48,6 +53,13 @@ impl From<SlotClaim> for ClaimVersion {
 }
 
 /// A claim that is to be created; the label `sluice.dev/session` is that of its spec.
+///
+/// ```
+/// let claim = sluice::client::store::NewClaim {
+///     name: "build-7".to_owned(),
+///     spec: sluice::api::SlotClaimSpec::default(),
+/// };
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewClaim {
     /// Its name.
@@ -57,6 +69,16 @@ pub struct NewClaim {
 }
 
 /// The claim that a write is for; the write tests all of it.
+///
+/// ```
+/// use sluice::client::store::ClaimAt;
+///
+/// let at = ClaimAt {
+///     name: "build-7".to_owned(),
+///     uid: "5f1c".to_owned(),
+///     session: "3f9c".to_owned(),
+/// };
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimAt {
     /// Its name.
@@ -68,6 +90,20 @@ pub struct ClaimAt {
 }
 
 /// A swap of a claim's session, which brings a renewal of its own.
+///
+/// ```
+/// # fn example(at: sluice::client::store::ClaimAt) {
+/// use sluice::client::store::Swap;
+///
+/// let swap = Swap {
+///     at,
+///     seq: 4,
+///     version: 17,
+///     session: "a1b2".to_owned(),
+///     new_seq: 5,
+/// };
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Swap {
     /// The claim, with its former session.
@@ -83,6 +119,13 @@ pub struct Swap {
 }
 
 /// Why a request was not done, or is not known to be.
+///
+/// ```
+/// use sluice::client::store::StoreError;
+///
+/// let unknown = StoreError::Unknown("timed out".to_owned());
+/// assert_eq!(unknown.to_string(), "no answer: timed out");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -107,6 +150,16 @@ pub enum StoreError {
 }
 
 /// What a watch of a session shows.
+///
+/// ```
+/// # fn example(seen: sluice::client::store::Watched) {
+/// use sluice::client::store::Watched;
+///
+/// if let Watched::Version(claim) = seen {
+///     println!("{} is {:?}", claim.name, claim.status.phase);
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Watched {
     /// A version of a claim of that session. Older ones may come after newer ones.
@@ -125,6 +178,13 @@ pub enum Watched {
 }
 
 /// Something that a request names.
+///
+/// ```
+/// let wanted = sluice::client::store::Wanted {
+///     lock: false,
+///     key: "licences/matlab".to_owned(),
+/// };
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Wanted {
     /// A lock, or else a limit.
@@ -134,6 +194,19 @@ pub struct Wanted {
 }
 
 /// What is there to be seen of a limit or lock, for messages.
+///
+/// ```
+/// use sluice::client::store::{Store as _, Wanted};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let embedded = sluice::client::Embedded::new([("gpu", 2)])?;
+/// let wanted = Wanted { lock: false, key: "gpu".to_owned() };
+/// let sights = embedded.look(&[wanted]).await;
+/// assert_eq!(sights[0].what, "limit gpu");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sight {
     /// Its kind and key, as in `limit gpu`.
@@ -145,6 +218,11 @@ pub struct Sight {
 }
 
 /// What was read of a limit or lock.
+///
+/// ```
+/// let free = sluice::client::store::Found::default();
+/// assert_eq!((free.held, free.waiting), (0, 0));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// How many slots there are; `None` for a lock.
@@ -162,6 +240,15 @@ pub struct Found {
 }
 
 /// Who holds something, for messages: `claim build-7 (nightly run on host-a)`.
+///
+/// ```
+/// let held_by = sluice::client::store::HeldBy {
+///     who: "claim build-7".to_owned(),
+///     claim: Some("build-7".to_owned()),
+///     holder: "nightly run on host-a".to_owned(),
+/// };
+/// assert_eq!(held_by.to_string(), "claim build-7 (nightly run on host-a)");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeldBy {
     /// Its kind and name, as in `claim build-7` or `pod other/train-x2k`.
@@ -183,6 +270,17 @@ impl std::fmt::Display for HeldBy {
 }
 
 /// A server that keeps claims of one namespace.
+///
+/// ```
+/// use sluice::client::{Embedded, Store};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store: Box<dyn Store> = Box::new(Embedded::new([("gpu", 2)])?);
+/// assert_eq!(store.get("none").await?, None);
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
     /// The namespace its claims are in.

@@ -21,11 +21,31 @@ const LABELS_BYTES_MAX: u64 = 262_144;
 const VARIABLES: [&str; 2] = ["SLUICE_WORKER", "WORKER_ID"];
 
 /// Nobody said which worker this is, or what was said is no worker's name.
+///
+/// ```
+/// let client = sluice::client::Client::embedded([("gpu", 2)])?;
+/// let unknown = client.worker("no worker's name").unwrap_err();
+/// println!("{unknown}");
+/// # Ok::<(), sluice::client::EmbeddedError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct WorkerUnknown(String);
 
 /// A client that takes the slots of one worker: `concurrency("gpu")` takes `gpu:worker-1`.
+///
+/// ```
+/// use sluice::client::{Client, Limits};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::embedded(Limits::new().family("gpu", 1))?;
+/// let worker = client.worker("worker-1")?;
+/// let slots = worker.concurrency("gpu").acquire().await?;
+/// assert_eq!(slots.tokens()[0].key, "gpu:worker-1");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Worker {
     client: Client,
@@ -43,21 +63,48 @@ impl Worker {
     }
 
     /// Name of the worker.
+    ///
+    /// ```
+    /// # fn example(worker: sluice::client::Worker) {
+    /// println!("this is {}", worker.name());
+    /// # }
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Like [`Client::request`]: `slots` names families.
+    ///
+    /// ```
+    /// # async fn example(worker: sluice::client::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// let slots = worker.request().slots("gpu", 1).lock("deploy").acquire().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn request(&self) -> Request {
         self.client.request().worker(&self.name)
     }
 
     /// Like [`Client::concurrency`]: the keys are those of families.
+    ///
+    /// ```
+    /// # async fn example(worker: sluice::client::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// let slots = worker.concurrency("gpu").acquire().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn concurrency(&self, keys: impl Keys) -> Request {
         self.client.concurrency(keys).worker(&self.name)
     }
 
     /// Like [`Client::rate_limit`]: the keys are those of families.
+    ///
+    /// ```
+    /// # async fn example(worker: sluice::client::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// worker.rate_limit("api").acquire().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn rate_limit(&self, keys: impl Keys) -> RateLimit {
         self.client.rate_limit(keys).worker(&self.name)
     }

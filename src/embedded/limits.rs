@@ -37,16 +37,37 @@ pub struct Limits {
 
 impl Limits {
     /// None.
+    ///
+    /// ```
+    /// use sluice::client::{Client, Limits};
+    ///
+    /// let client = Client::embedded(Limits::new().slots("gpu", 2))?;
+    /// # Ok::<(), sluice::client::EmbeddedError>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// A limit with so many slots and all defaults.
+    ///
+    /// ```
+    /// use sluice::client::{Client, Limits};
+    ///
+    /// let client = Client::embedded(Limits::new().slots("gpu", 2).slots("db", 1))?;
+    /// # Ok::<(), sluice::client::EmbeddedError>(())
+    /// ```
     pub fn slots(self, key: impl Into<String>, slots: u32) -> Self {
         self.limit(key, spec(slots))
     }
 
     /// A limit whose slots come back with time: so many in each period of whole seconds, and at most as many at once.
+    ///
+    /// ```
+    /// use sluice::client::Limits;
+    /// use std::time::Duration;
+    ///
+    /// let limits = Limits::new().rate("api", 5, Duration::from_secs(1));
+    /// ```
     pub fn rate(self, key: impl Into<String>, slots: u32, period: Duration) -> Self {
         let seconds = period
             .as_secs()
@@ -63,6 +84,10 @@ impl Limits {
     }
 
     /// A family: each worker has so many slots of its own.
+    ///
+    /// ```
+    /// let limits = sluice::client::Limits::new().family("disk", 1);     // disk:worker-1, disk:worker-2 and so on
+    /// ```
     pub fn family(self, key: impl Into<String>, slots: u32) -> Self {
         let spec = ConcurrencyLimitSpec {
             per_worker: Some(PerWorker::default()),
@@ -72,17 +97,31 @@ impl Limits {
     }
 
     /// A limit, as it would be written for a cluster. The last word on a key counts.
+    ///
+    /// ```
+    /// use sluice::api::ConcurrencyLimitSpec;
+    ///
+    /// let limits = sluice::client::Limits::new().limit("gpu", ConcurrencyLimitSpec::with_slots(2));
+    /// ```
     pub fn limit(mut self, key: impl Into<String>, spec: ConcurrencyLimitSpec) -> Self {
         self.limits.insert(key.into(), spec);
         self
     }
 
     /// A lock with all defaults.
+    ///
+    /// ```
+    /// let limits = sluice::client::Limits::new().lock("deploy");
+    /// ```
     pub fn lock(self, key: impl Into<String>) -> Self {
         self.lock_with(key, LockSpec::default())
     }
 
     /// A lock, as it would be written for a cluster.
+    ///
+    /// ```
+    /// let limits = sluice::client::Limits::new().lock_with("deploy", sluice::api::LockSpec::default());
+    /// ```
     pub fn lock_with(mut self, key: impl Into<String>, spec: LockSpec) -> Self {
         self.locks.insert(key.into(), spec);
         self
@@ -109,6 +148,13 @@ impl<K: Into<String>> FromIterator<(K, u32)> for Limits {
 }
 
 /// Why an embedded client cannot be made, or one of its limits not be changed.
+///
+/// ```
+/// use sluice::client::{Embedded, EmbeddedError};
+///
+/// let refused = Embedded::new([("No key", 1)]);
+/// assert!(matches!(refused, Err(EmbeddedError::Key { .. })));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmbeddedError {

@@ -59,6 +59,11 @@ pub(super) struct Inner {
 
 impl Embedded {
     /// Makes one with these limits and locks.
+    ///
+    /// ```
+    /// let embedded = sluice::client::Embedded::new([("gpu", 1)])?;
+    /// # Ok::<(), sluice::client::EmbeddedError>(())
+    /// ```
     pub fn new(limits: impl Into<Limits>) -> Result<Self, EmbeddedError> {
         let limits = limits.into();
         let started_at = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -100,12 +105,26 @@ impl Embedded {
     }
 
     /// Changes the number of slots of a limit. Lowering it below what is held takes nothing from anybody.
+    ///
+    /// ```
+    /// let embedded = sluice::client::Embedded::new([("gpu", 1)])?;
+    /// embedded.set_slots("gpu", 4)?;
+    /// # Ok::<(), sluice::client::EmbeddedError>(())
+    /// ```
     pub fn set_slots(&self, key: &str, slots: u32) -> Result<(), EmbeddedError> {
         let slots = u64::from(slots);
         self.change(key, |spec| spec.capacity = slots)
     }
 
     /// Gives a limit another spec.
+    ///
+    /// ```
+    /// use sluice::api::ConcurrencyLimitSpec;
+    ///
+    /// let embedded = sluice::client::Embedded::new([("gpu", 1)])?;
+    /// embedded.set_limit("gpu", ConcurrencyLimitSpec::with_slots(4))?;
+    /// # Ok::<(), sluice::client::EmbeddedError>(())
+    /// ```
     pub fn set_limit(&self, key: &str, spec: ConcurrencyLimitSpec) -> Result<(), EmbeddedError> {
         let spec = checked(false, key, limit_spec(spec))?;
         self.change(key, |now| *now = spec)
@@ -143,6 +162,11 @@ impl fmt::Debug for Embedded {
 
 impl Client {
     /// Makes a client whose limits, locks and claims are in this process alone.
+    ///
+    /// ```
+    /// let client = sluice::client::Client::embedded([("gpu", 2)])?;
+    /// # Ok::<(), sluice::client::EmbeddedError>(())
+    /// ```
     pub fn embedded(limits: impl Into<Limits>) -> Result<Self, EmbeddedError> {
         Self::builder().embedded(limits)
     }
@@ -150,6 +174,11 @@ impl Client {
 
 impl ClientBuilder {
     /// Makes a client whose limits, locks and claims are in this process alone.
+    ///
+    /// ```
+    /// let client = sluice::client::Client::builder().holder("tests").embedded([("gpu", 2)])?;
+    /// # Ok::<(), sluice::client::EmbeddedError>(())
+    /// ```
     pub fn embedded(self, limits: impl Into<Limits>) -> Result<Client, EmbeddedError> {
         let store = Arc::new(Embedded::new(limits)?);
         Ok(self.store(store).build()?)

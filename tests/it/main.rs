@@ -29,4 +29,5 @@ mod scenarios;
 mod sdk;
 #[path = "../sdk_bodies/mod.rs"]
 mod sdk_bodies;
+mod sdk_docs;
 mod support;

@@ -3,6 +3,18 @@
 use crate::client::error::AcquireError;
 
 /// Why a lock manager could not do what it was asked.
+///
+/// ```
+/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use sluice::client::{LockError, LockManager as _};
+///
+/// match client.lock_manager().release("report", "run-7").await {
+///     Err(LockError::NotHolder { detail, .. }) => println!("it has not: {detail}"),
+///     other => other?,
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {

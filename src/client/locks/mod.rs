@@ -85,6 +85,16 @@ pub trait LockManager: fmt::Debug + Send + Sync {
 /// share one. What does not exist is refused, unless [`Locks::create_missing`] says that it is to be created.
 ///
 /// Dropping the last clone releases all that is held through it.
+///
+/// ```
+/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use sluice::client::LockManager as _;
+///
+/// let locks = client.lock_manager();
+/// let acquired = locks.acquire("report", "run-7", None, None).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Locks {
     client: Client,
@@ -103,6 +113,12 @@ struct Guard {
 
 impl Client {
     /// Locks by key and holder, for code that is written for Prefect's lock managers.
+    ///
+    /// ```
+    /// # fn example(client: sluice::client::Client) {
+    /// let locks = client.lock_manager();
+    /// # }
+    /// ```
     pub fn lock_manager(&self) -> Locks {
         Locks {
             client: self.clone(),
@@ -114,12 +130,24 @@ impl Client {
 
 impl Locks {
     /// Creates locks that do not exist, as they are acquired, under the caller's own rights.
+    ///
+    /// ```
+    /// # fn example(client: sluice::client::Client) {
+    /// let locks = client.lock_manager().create_missing(sluice::api::LockSpec::default());
+    /// # }
+    /// ```
     pub fn create_missing(mut self, template: LockSpec) -> Self {
         self.template = Some(template);
         self
     }
 
     /// The client behind it.
+    ///
+    /// ```
+    /// # fn example(locks: sluice::client::Locks) {
+    /// println!("claims in {}", locks.client().namespace());
+    /// # }
+    /// ```
     pub fn client(&self) -> &Client {
         &self.client
     }

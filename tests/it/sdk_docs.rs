@@ -1,0 +1,79 @@
+//! Whatever a program can use of the SDK has an example: a plain look at the source, for rustdoc has no lint for it. That
+//! examples compile and run is shown by the tests of the documentation.
+
+use std::path::{Path, PathBuf};
+
+/// Folders of the SDK.
+const FOLDERS: [&str; 4] = ["src/client", "src/embedded", "src/blocking", "src/bridge"];
+/// What declares something that can be used from outside. Methods of traits are shown by the example of their trait.
+const DECLARATIONS: [&str; 8] = [
+    "pub fn ",
+    "pub async fn ",
+    "pub const fn ",
+    "pub struct ",
+    "pub enum ",
+    "pub trait ",
+    "pub type ",
+    "pub static ",
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Declarations of a source that have no example, and how many have one.
+fn without_example(source: &str) -> (Vec<String>, usize) {
+    let (mut missing, mut shown) = (Vec::new(), 0);
+    let mut has_example = false;
+    let code = source.split("#[cfg(test)]\nmod ").next().unwrap();
+    for line in code.lines().map(str::trim) {
+        if line.starts_with("///") {
+            has_example |= line.contains("```");
+        } else if DECLARATIONS.iter().any(|it| line.starts_with(it)) {
+            match has_example {
+                true => shown += 1,
+                false => missing.push(line.to_owned()),
+            }
+            has_example = false;
+        } else if line.is_empty() || line.ends_with(['{', '}', ';']) {
+            has_example = false;
+        }
+    }
+    (missing, shown)
+}
+
+#[test]
+fn every_public_item_of_the_sdk_has_an_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut missing, mut shown) = (Vec::new(), 0);
+    for path in FOLDERS.iter().flat_map(|it| sources(&root.join(it))) {
+        let source = std::fs::read_to_string(&path).unwrap();
+        let (of_file, of_file_shown) = without_example(&source);
+        shown += of_file_shown;
+        let path = path.strip_prefix(root).unwrap().display();
+        missing.extend(of_file.iter().map(|item| format!("{path}: {item}")));
+    }
+    assert!(shown > 250, "only {shown} items were found");
+    assert!(
+        missing.is_empty(),
+        "without an example:\n{}",
+        missing.join("\n")
+    );
+}
+
+#[test]
+fn an_item_without_an_example_is_noticed() {
+    let source = "/// A.\n///\n/// ```\n/// a();\n/// ```\n#[must_use]\npub fn a() {}\n\n/// B.\npub struct B;\n\n\
+                  pub(crate) fn c() {}\n#[cfg(test)]\nmod tests {\n    pub fn d() {}\n}\n";
+    let (missing, shown) = without_example(source);
+    assert_eq!((missing, shown), (vec!["pub struct B;".to_owned()], 1));
+}
