@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::locks::Locks;
-use super::request::{RateLimit, Request};
+use super::rate::RateLimit;
+use super::request::Request;
 use super::scope::{Scope, scope};
 use super::slots::Slots;
 use super::wait::{may_wait, wait};

@@ -26,6 +26,7 @@
 
 mod client;
 mod locks;
+mod rate;
 mod request;
 mod scope;
 mod slots;
@@ -33,6 +34,7 @@ mod wait;
 
 pub use client::{Client, Worker};
 pub use locks::{LockManager, Locks};
-pub use request::{RateLimit, Request};
+pub use rate::RateLimit;
+pub use request::Request;
 pub use scope::Scope;
 pub use slots::Slots;

@@ -1,7 +1,8 @@
 //! A stretch of blocking work that leaves nothing behind.
 
 use super::client::Client;
-use super::request::{RateLimit, Request};
+use super::rate::RateLimit;
+use super::request::Request;
 use super::wait::wait;
 use crate::client::{self, Keys};
 

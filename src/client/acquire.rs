@@ -10,9 +10,9 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use super::builder::Client;
 use super::engine::Begin;
 use super::error::{AcquireError, RunError, TryAcquireError};
+use super::handle::Client;
 use super::request::Request;
 use super::resume;
 use super::slots::{ClaimRef, Slots};

@@ -12,7 +12,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | `builder` | [`Client`], [`ClientBuilder`]: how a process comes to the SDK |
+//! | `handle`, `builder` | [`Client`], [`ClientBuilder`]: how a process comes to the SDK |
 //! | `request`, `plan`, `keys` | [`Request`]: what is asked for, and its check before anything is sent |
 //! | `acquire` | the caller's side of an acquisition: wait, try, try again, run a body |
 //! | `slots` | [`Slots`]: the guard; [`ClaimRef`]: what is left of one that was detached |
@@ -60,6 +60,7 @@ mod error;
 mod establish;
 mod events;
 mod follow;
+mod handle;
 mod hold;
 mod keys;
 mod lease;
@@ -83,7 +84,7 @@ mod worker;
 pub use crate::bridge::Cancel;
 pub use crate::embedded::{Embedded, EmbeddedError, Limits};
 pub use acquire::Acquisition;
-pub use builder::{Client, ClientBuilder};
+pub use builder::ClientBuilder;
 pub use cancel::Cancellation;
 pub use clock::{Clock, Stamp, SystemClock};
 #[cfg(feature = "client")]
@@ -94,6 +95,7 @@ pub use connect::{connect, connect_with};
 pub use drain::{DrainGuard, DrainReport};
 pub use error::{AcquireError, ReleaseError, RunError, TryAcquireError};
 pub use events::{Event, EventKind};
+pub use handle::Client;
 pub use keys::Keys;
 pub use lease::{Belief, Loss};
 pub use locks::{LockError, LockManager, Locks};

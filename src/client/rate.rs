@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::acquire::take;
-use super::builder::Client;
 use super::cancel::Cancellation;
 use super::error::{AcquireError, TryAcquireError};
+use super::handle::Client;
 use super::keys::Keys;
 use super::plan::Draft;
 use super::request::Request;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::acquire::{Acquisition, acquire, try_acquire};
-use super::builder::Client;
 use super::cancel::Cancellation;
 use super::error::{AcquireError, RunError, TryAcquireError};
+use super::handle::Client;
 use super::keys::Keys;
 use super::plan::{Draft, Plan};
 use super::pod::Pod;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::builder::Client;
+use super::handle::Client;
 use super::hold::{Hold, Wish};
 use super::keys::Keys;
 use super::lease::Loss;

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::builder::Client;
+use super::handle::Client;
 use super::keys::Keys;
 use super::rate::RateLimit;
 use super::request::Request;

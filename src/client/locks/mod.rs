@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
-use super::builder::Client;
+use super::handle::Client;
 use super::slots::Slots;
 use super::store::{ClaimVersion, Store, StoreError};
 use crate::api::claim::ClaimPhase;
