@@ -129,6 +129,14 @@ impl<'a> Who<'a> {
         }
     }
 
+    /// Its object is gone: nobody can read any more whether it was told.
+    pub(super) fn is_gone(self) -> bool {
+        match self {
+            Self::Pod(pod) => pod.gone,
+            Self::Claim(claim) => claim.gone,
+        }
+    }
+
     /// It may work, by all that is known of the object itself.
     pub(super) fn may_work(self, pool: &Pool) -> bool {
         match self {

@@ -148,6 +148,8 @@ fn gone<'a>(old: &'a Pool, new: &'a Pool) -> impl Iterator<Item = &'a Entry> {
 fn risen(world: &World, old: &Pool, new: &Pool) -> Option<String> {
     let never_told = |entry: &&Entry| {
         let who = world.who(&entry.uid);
+        // Of who is gone a controller that never saw it has to believe that it was told.
+        let who = who.filter(|who| !who.is_gone());
         who.is_some_and(|who| !who.is_told() && who.attempt() > Some(entry.attempt))
     };
     let used = gone(old, new).filter(|entry| !never_told(entry));

@@ -122,6 +122,17 @@ fn what_was_aborted_was_not_used() {
 }
 
 #[test]
+fn what_nobody_can_tell_any_more_counts_as_used() {
+    let mut script = hourly(2);
+    asks(&mut script, "a");
+    take(&mut script, "a");
+    script.bump("a");
+    script.delete(&pod("a"));
+    settle(&mut script, "a", HOUR);
+    right(&script);
+}
+
+#[test]
 fn a_take_that_goes_before_its_reveal() {
     let mut script = hourly(2);
     asks(&mut script, "a");
