@@ -23,6 +23,15 @@ use crate::client::{self, AcquireError, LockError, LockManager as _};
 /// ```
 pub trait LockManager: Debug + Send + Sync {
     /// Acquires a lock: false if that was not possible within `acquire_timeout`.
+    ///
+    /// ```
+    /// # use sluice::{blocking::{Client, LockManager as _}, client::Limits};
+    /// # let locks = Client::embedded(Limits::new().lock("report"))?.lock_manager();
+    /// let no_wait = Some(std::time::Duration::ZERO);
+    /// assert!(locks.acquire("report", "run-7", None, None)?);
+    /// assert!(!locks.acquire("report", "run-8", no_wait, None)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn acquire(
         &self,
         key: &str,
@@ -32,15 +41,46 @@ pub trait LockManager: Debug + Send + Sync {
     ) -> Result<bool, LockError>;
 
     /// Releases a lock; one that this holder does not have is an error, and nothing is changed.
+    ///
+    /// ```
+    /// # use sluice::{blocking::{Client, LockManager as _}, client::Limits};
+    /// # let locks = Client::embedded(Limits::new().lock("report"))?.lock_manager();
+    /// locks.acquire("report", "run-7", None, None)?;
+    /// assert!(locks.release("report", "run-8").is_err());
+    /// locks.release("report", "run-7")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn release(&self, key: &str, holder: &str) -> Result<(), LockError>;
 
     /// Whether anybody holds it.
+    ///
+    /// ```
+    /// # use sluice::{blocking::{Client, LockManager as _}, client::Limits};
+    /// # let locks = Client::embedded(Limits::new().lock("report"))?.lock_manager();
+    /// assert!(!locks.is_locked("report")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn is_locked(&self, key: &str) -> Result<bool, LockError>;
 
     /// Whether this holder holds it.
+    ///
+    /// ```
+    /// # use sluice::{blocking::{Client, LockManager as _}, client::Limits};
+    /// # let locks = Client::embedded(Limits::new().lock("report"))?.lock_manager();
+    /// locks.acquire("report", "run-7", None, None)?;
+    /// assert!(!locks.is_lock_holder("report", "run-8")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn is_lock_holder(&self, key: &str, holder: &str) -> Result<bool, LockError>;
 
     /// Waits until it is not held, or whoever held it at the call holds it no more; takes nothing.
+    ///
+    /// ```
+    /// # use sluice::{blocking::{Client, LockManager as _}, client::Limits};
+    /// # let locks = Client::embedded(Limits::new().lock("report"))?.lock_manager();
+    /// assert!(locks.wait_for("report", None)?);     // nobody has it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn wait_for(&self, key: &str, timeout: Option<Duration>) -> Result<bool, LockError>;
 }
 

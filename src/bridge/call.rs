@@ -33,6 +33,15 @@ pub trait Work<P: ?Sized, Kind> {
     type Output;
 
     /// Hands the work to the portal, to be cancelled by this very [`Cancel`].
+    ///
+    /// ```
+    /// use sluice::bridge::{Cancel, Work, WorkerThread};
+    ///
+    /// let worker = WorkerThread::start("adder")?;
+    /// let sum = Work::start(|| 1 + 2, &worker, Cancel::new());
+    /// assert_eq!(sum.result(), Ok(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn start(self, portal: &P, cancel: Cancel) -> Call<Self::Output>;
 }
 

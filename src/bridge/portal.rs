@@ -89,14 +89,40 @@ pub trait Portal {
     ///
     /// # Errors
     /// [`Closed`] when the place takes no work; the job is dropped, not run.
+    ///
+    /// ```
+    /// use sluice::bridge::{Job, Portal, WorkerThread};
+    ///
+    /// let worker = WorkerThread::start("disk")?;
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// worker.submit(Job::new(move || drop(sender.send("done"))))?;
+    /// assert_eq!(receiver.recv(), Ok("done"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn submit(&self, job: Job) -> Result<(), Closed>;
 
     /// The thread that all of its jobs run on, where there is one: waiting there is an error.
+    ///
+    /// ```
+    /// use sluice::bridge::{Portal, WorkerThread, call};
+    ///
+    /// let worker = WorkerThread::start("disk")?;
+    /// let there = call(&worker, || std::thread::current().id()).result()?;
+    /// assert_eq!(worker.thread(), Some(there));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn thread(&self) -> Option<ThreadId> {
         None
     }
 
     /// The name for errors.
+    ///
+    /// ```
+    /// use sluice::bridge::{Portal, WorkerThread};
+    ///
+    /// assert_eq!(WorkerThread::start("disk")?.name(), "disk");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn name(&self) -> &str {
         "the portal"
     }

@@ -27,6 +27,19 @@ use crate::bridge::Cancel;
 /// ```
 pub trait Cancellation {
     /// Is ready once it was cancelled; may be dropped before.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sluice::client::{Cancel, Cancellation};
+    ///
+    /// let cancel = Cancel::new();
+    /// let cancelled = Cancellation::cancelled(&cancel);
+    /// cancel.cancel();
+    /// cancelled.await;
+    /// # Ok(())
+    /// # }
+    /// ```
     fn cancelled(&self) -> BoxFuture<'static, ()>;
 }
 

@@ -86,6 +86,13 @@ impl Stamp {
 /// ```
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Reads both clocks.
+    ///
+    /// ```
+    /// use sluice::client::{Clock as _, SystemClock};
+    ///
+    /// let (first, second) = (SystemClock::default().now(), SystemClock::default().now());
+    /// assert!(second.monotonic >= first.monotonic);
+    /// ```
     fn now(&self) -> Stamp;
 }
 

@@ -27,6 +27,15 @@ use crate::ledger::Uid;
 /// ```
 pub trait Holder: Debug + Send + Sync {
     /// It is lost.
+    ///
+    /// ```
+    /// # use sluice::client::{Loss, direct::Holder};
+    /// # #[derive(Debug)] struct Tells(std::sync::mpsc::Sender<Loss>);
+    /// # impl Holder for Tells { fn lost(&self, loss: Loss) { drop(self.0.send(loss)) } }
+    /// let (sender, losses) = std::sync::mpsc::channel();
+    /// Tells(sender).lost(Loss::Gone);
+    /// assert_eq!(losses.recv(), Ok(Loss::Gone));
+    /// ```
     fn lost(&self, loss: Loss);
 }
 
@@ -82,14 +91,64 @@ pub enum AtOnce {
 /// ```
 pub trait Direct: Debug + Send + Sync {
     /// Creates a claim.
+    ///
+    /// ```
+    /// # use sluice::client::{Embedded, Loss, direct::{AtOnce, Direct as _, Holder}, store::NewClaim};
+    /// # #[derive(Debug)] struct Says;
+    /// # impl Holder for Says { fn lost(&self, loss: Loss) { eprintln!("{loss}") } }
+    /// # let embedded = Embedded::new([("gpu", 1)])?;
+    /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
+    /// let claim = NewClaim { name: "build-7".to_owned(), spec };
+    /// let claimed = embedded.claim(claim, std::sync::Arc::new(Says))?;
+    /// assert!(matches!(claimed, AtOnce::Granted(_)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn claim(&self, claim: NewClaim, holder: Arc<dyn Holder>) -> Result<AtOnce, StoreError>;
 
     /// Tokens of what it holds.
+    ///
+    /// ```
+    /// # use sluice::client::{Embedded, Loss, direct::{AtOnce, Direct as _, Holder}, store::NewClaim};
+    /// # #[derive(Debug)] struct Says;
+    /// # impl Holder for Says { fn lost(&self, loss: Loss) { eprintln!("{loss}") } }
+    /// # let embedded = Embedded::new([("gpu", 1)])?;
+    /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
+    /// # let claim = NewClaim { name: "build-7".to_owned(), spec };
+    /// # let AtOnce::Granted(id) = embedded.claim(claim, std::sync::Arc::new(Says))? else { panic!("it waits") };
+    /// assert_eq!(embedded.tokens(&id)[0].key, "gpu");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn tokens(&self, id: &DirectId) -> Vec<Token>;
 
     /// Gives it back.
+    ///
+    /// ```
+    /// # use sluice::client::{Embedded, Loss, direct::{AtOnce, Direct as _, Holder}, store::NewClaim};
+    /// # #[derive(Debug)] struct Says;
+    /// # impl Holder for Says { fn lost(&self, loss: Loss) { eprintln!("{loss}") } }
+    /// # let embedded = Embedded::new([("gpu", 1)])?;
+    /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
+    /// # let claim = NewClaim { name: "build-7".to_owned(), spec };
+    /// # let AtOnce::Granted(id) = embedded.claim(claim, std::sync::Arc::new(Says))? else { panic!("it waits") };
+    /// embedded.give_back(&id);
+    /// assert!(embedded.tokens(&id).is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn give_back(&self, id: &DirectId);
 
     /// Leaves it to its lease: it is like any other claim of the store from now on. One that was refused is gone then.
+    ///
+    /// ```
+    /// # use sluice::client::{Embedded, Loss, direct::{AtOnce, Direct as _, Holder}, store::NewClaim};
+    /// # #[derive(Debug)] struct Says;
+    /// # impl Holder for Says { fn lost(&self, loss: Loss) { eprintln!("{loss}") } }
+    /// # let embedded = Embedded::new([("gpu", 1)])?;
+    /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
+    /// # let claim = NewClaim { name: "build-7".to_owned(), spec };
+    /// # let AtOnce::Granted(id) = embedded.claim(claim, std::sync::Arc::new(Says))? else { panic!("it waits") };
+    /// let claim = embedded.let_go(&id);     // whoever knows its name can go on with it
+    /// assert_eq!(claim.map(|claim| claim.name).as_deref(), Some("build-7"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn let_go(&self, id: &DirectId) -> Option<ClaimVersion>;
 }

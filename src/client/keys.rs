@@ -11,6 +11,13 @@
 /// ```
 pub trait Keys {
     /// The keys, as written.
+    ///
+    /// ```
+    /// use sluice::client::Keys as _;
+    ///
+    /// assert_eq!("gpu".keys(), ["gpu"]);
+    /// assert_eq!(["gpu", "db"].keys(), ["gpu", "db"]);
+    /// ```
     fn keys(self) -> Vec<String>;
 }
 

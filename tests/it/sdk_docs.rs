@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// Folders of the SDK.
 const FOLDERS: [&str; 4] = ["src/client", "src/embedded", "src/blocking", "src/bridge"];
-/// What declares something that can be used from outside. Methods of traits are shown by the example of their trait.
+/// What declares something that can be used from outside: whatever is `pub` can be, for the lint `unreachable_pub` is
+/// denied, so there are no exceptions.
 const DECLARATIONS: [&str; 8] = [
     "pub fn ",
     "pub async fn ",
@@ -16,6 +17,8 @@ const DECLARATIONS: [&str; 8] = [
     "pub type ",
     "pub static ",
 ];
+/// What declares a method, in a public trait.
+const METHODS: [&str; 2] = ["    fn ", "    async fn "];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -33,12 +36,15 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 /// Declarations of a source that have no example, and how many have one.
 fn without_example(source: &str) -> (Vec<String>, usize) {
     let (mut missing, mut shown) = (Vec::new(), 0);
-    let mut has_example = false;
+    let (mut has_example, mut in_trait) = (false, false);
     let code = source.split("#[cfg(test)]\nmod ").next().unwrap();
-    for line in code.lines().map(str::trim) {
+    for whole in code.lines() {
+        let line = whole.trim();
+        in_trait = whole != "}" && (in_trait || line.starts_with("pub trait "));
+        let is_method = in_trait && METHODS.iter().any(|it| whole.starts_with(it));
         if line.starts_with("///") {
             has_example |= line.contains("```");
-        } else if DECLARATIONS.iter().any(|it| line.starts_with(it)) {
+        } else if is_method || DECLARATIONS.iter().any(|it| line.starts_with(it)) {
             match has_example {
                 true => shown += 1,
                 false => missing.push(line.to_owned()),
@@ -73,7 +79,10 @@ fn every_public_item_of_the_sdk_has_an_example() {
 #[test]
 fn an_item_without_an_example_is_noticed() {
     let source = "/// A.\n///\n/// ```\n/// a();\n/// ```\n#[must_use]\npub fn a() {}\n\n/// B.\npub struct B;\n\n\
-                  pub(crate) fn c() {}\n#[cfg(test)]\nmod tests {\n    pub fn d() {}\n}\n";
+                  pub(crate) fn c() {}\n\n/// ```\n/// e();\n/// ```\npub trait E {\n    /// F.\n    \
+                  fn f(&self);\n}\n\nimpl E for B {\n    fn f(&self) {}\n}\n\
+                  #[cfg(test)]\nmod tests {\n    pub fn d() {}\n}\n";
     let (missing, shown) = without_example(source);
-    assert_eq!((missing, shown), (vec!["pub struct B;".to_owned()], 1));
+    assert_eq!(missing, ["pub struct B;", "fn f(&self);"]);
+    assert_eq!(shown, 2);
 }

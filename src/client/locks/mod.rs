@@ -55,6 +55,20 @@ pub trait LockManager: fmt::Debug + Send + Sync {
     ///
     /// A holder that has the lock already is told so, by true: it is held once and released once, and its hold time is
     /// neither extended nor changed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use sluice::client::{Client, Limits, LockManager as _};
+    /// # let locks = Client::embedded(Limits::new().lock("report"))?.lock_manager();
+    /// use std::time::Duration;
+    ///
+    /// let hour = Duration::from_secs(3_600);
+    /// assert!(locks.acquire("report", "run-7", None, Some(hour)).await?);
+    /// assert!(!locks.acquire("report", "run-8", Some(Duration::ZERO), None).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     async fn acquire(
         &self,
         key: &str,
@@ -65,16 +79,64 @@ pub trait LockManager: fmt::Debug + Send + Sync {
 
     /// Releases a lock; when this returns, it is free for others. If that holder does not have it, also because its
     /// hold time was over, it is [`LockError::NotHolder`] and nothing is changed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use sluice::client::{Client, Limits, LockManager as _};
+    /// # let locks = Client::embedded(Limits::new().lock("report"))?.lock_manager();
+    /// locks.acquire("report", "run-7", None, None).await?;
+    /// assert!(locks.release("report", "run-8").await.is_err());
+    /// locks.release("report", "run-7").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     async fn release(&self, key: &str, holder: &str) -> Result<(), LockError>;
 
     /// Whether anybody holds it. One that does not exist is not held.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use sluice::client::{Client, Limits, LockManager as _};
+    /// # let locks = Client::embedded(Limits::new().lock("report"))?.lock_manager();
+    /// assert!(!locks.is_locked("report").await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     async fn is_locked(&self, key: &str) -> Result<bool, LockError>;
 
     /// Whether this holder holds it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use sluice::client::{Client, Limits, LockManager as _};
+    /// # let locks = Client::embedded(Limits::new().lock("report"))?.lock_manager();
+    /// locks.acquire("report", "run-7", None, None).await?;
+    /// assert!(locks.is_lock_holder("report", "run-7").await?);
+    /// assert!(!locks.is_lock_holder("report", "run-8").await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     async fn is_lock_holder(&self, key: &str, holder: &str) -> Result<bool, LockError>;
 
     /// Waits until it is not held, or whoever held it at the call holds it no more, and takes nothing: true. False if
     /// that did not come within `timeout`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use sluice::client::{Client, Limits, LockManager as _};
+    /// # let locks = Client::embedded(Limits::new().lock("report"))?.lock_manager();
+    /// locks.acquire("report", "run-7", None, None).await?;
+    /// let soon = std::time::Duration::from_millis(5);
+    /// assert!(!locks.wait_for("report", Some(soon)).await?);
+    /// locks.release("report", "run-7").await?;
+    /// assert!(locks.wait_for("report", Some(soon)).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     async fn wait_for(&self, key: &str, timeout: Option<Duration>) -> Result<bool, LockError>;
 }
 
