@@ -29,10 +29,9 @@ pub struct Client {
 /// A client that takes the slots of one worker; see [`client::Worker`].
 ///
 /// ```
-/// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = sluice::blocking::Client::embedded(sluice::client::Limits::new().family("gpu", 1))?;
 /// let slots = client.worker("worker-1")?.concurrency("gpu").acquire()?;
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Worker {
@@ -63,10 +62,8 @@ impl Client {
     /// Says more than `try_default` does; [`Client::connect`] makes a client of it.
     ///
     /// ```
-    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// let builder = sluice::blocking::Client::builder().namespace("team");
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn builder() -> ClientBuilder {
         client::Client::builder()
@@ -89,10 +86,8 @@ impl Client {
     /// Makes a client whose limits, locks and claims are in this process alone.
     ///
     /// ```
-    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn embedded(limits: impl Into<Limits>) -> Result<Self, EmbeddedError> {
         Ok(client::Client::embedded(limits)?.into())
@@ -101,10 +96,9 @@ impl Client {
     /// The async client behind it.
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let waiting = client.as_async().concurrency("gpu").acquire();     // a future
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn as_async(&self) -> &client::Client {
         &self.inner
@@ -113,10 +107,10 @@ impl Client {
     /// Like [`client::Client::request`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let limits = sluice::client::Limits::new().slots("gpu", 2).lock("deploy");
+    /// # let client = sluice::blocking::Client::embedded(limits)?;
     /// let slots = client.request().slots("gpu", 2).lock("deploy").acquire()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn request(&self) -> Request {
         Request::new(self.inner.clone(), self.inner.request())
@@ -136,10 +130,10 @@ impl Client {
     /// Like [`client::Client::rate_limit`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let limits = sluice::client::Limits::new().rate("api", 5, std::time::Duration::from_secs(1));
+    /// # let client = sluice::blocking::Client::embedded(limits)?;
     /// client.rate_limit("api").occupy(3).acquire()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn rate_limit(&self, keys: impl Keys) -> RateLimit {
         RateLimit::new(self.inner.clone(), self.inner.rate_limit(keys))
@@ -196,12 +190,11 @@ impl Client {
     /// Locks by key and holder; see [`LockManager`](super::LockManager).
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::blocking::Client::embedded(sluice::client::Limits::new().lock("report"))?;
     /// use sluice::blocking::LockManager as _;
     ///
-    /// let acquired = client.lock_manager().acquire("report", "run-7", None, None)?;
-    /// # Ok(())
-    /// # }
+    /// assert!(client.lock_manager().acquire("report", "run-7", None, None)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lock_manager(&self) -> Locks {
         self.inner.lock_manager().into()
@@ -251,10 +244,9 @@ impl Worker {
     /// Name of the worker.
     ///
     /// ```
-    /// # fn example(worker: sluice::blocking::Worker) -> Result<(), Box<dyn std::error::Error>> {
-    /// println!("this is {}", worker.name());
-    /// # Ok(())
-    /// # }
+    /// # let worker = sluice::blocking::Client::embedded([("gpu", 2)])?.worker("worker-1")?;
+    /// assert_eq!(worker.name(), "worker-1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn name(&self) -> &str {
         self.inner.name()
@@ -263,10 +255,10 @@ impl Worker {
     /// Like [`client::Worker::request`].
     ///
     /// ```
-    /// # fn example(worker: sluice::blocking::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let limits = sluice::client::Limits::new().family("gpu", 1);
+    /// # let worker = sluice::blocking::Client::embedded(limits)?.worker("worker-1")?;
     /// let slots = worker.request().slots("gpu", 1).acquire()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn request(&self) -> Request {
         Request::new(self.client.clone(), self.inner.request())
@@ -275,10 +267,10 @@ impl Worker {
     /// Like [`client::Worker::concurrency`].
     ///
     /// ```
-    /// # fn example(worker: sluice::blocking::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let limits = sluice::client::Limits::new().family("gpu", 1);
+    /// # let worker = sluice::blocking::Client::embedded(limits)?.worker("worker-1")?;
     /// let slots = worker.concurrency("gpu").acquire()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn concurrency(&self, keys: impl Keys) -> Request {
         Request::new(self.client.clone(), self.inner.concurrency(keys))
@@ -287,10 +279,11 @@ impl Worker {
     /// Like [`client::Worker::rate_limit`].
     ///
     /// ```
-    /// # fn example(worker: sluice::blocking::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let spec = serde_json::from_str(r#"{"slots": 5, "perWorker": {}, "decay": {"slots": 5}}"#)?;
+    /// # let limits = sluice::client::Limits::new().limit("api", spec);
+    /// # let worker = sluice::blocking::Client::embedded(limits)?.worker("worker-1")?;
     /// worker.rate_limit("api").acquire()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn rate_limit(&self, keys: impl Keys) -> RateLimit {
         RateLimit::new(self.client.clone(), self.inner.rate_limit(keys))

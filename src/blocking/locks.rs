@@ -88,15 +88,14 @@ pub trait LockManager: Debug + Send + Sync {
 /// there can be released here.
 ///
 /// ```
-/// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = sluice::blocking::Client::embedded(sluice::client::Limits::new().lock("report"))?;
 /// use sluice::blocking::LockManager as _;
 ///
 /// let locks = client.lock_manager();
 /// if locks.acquire("report", "run-7", None, None)? {
 ///     locks.release("report", "run-7")?;
 /// }
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Locks {
@@ -113,9 +112,9 @@ impl client::Locks {
     /// The same for code that blocks.
     ///
     /// ```
-    /// # fn example(locks: sluice::client::Locks) {
+    /// # let locks = sluice::client::Client::embedded([("gpu", 2)])?.lock_manager();
     /// let for_threads = locks.blocking();
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn blocking(&self) -> Locks {
         self.clone().into()
@@ -126,9 +125,9 @@ impl Locks {
     /// The same for async code.
     ///
     /// ```
-    /// # fn example(locks: sluice::blocking::Locks) {
+    /// # let locks = sluice::blocking::Client::embedded([("gpu", 2)])?.lock_manager();
     /// let for_tasks = locks.as_async().clone();
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn as_async(&self) -> &client::Locks {
         &self.inner

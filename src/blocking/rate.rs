@@ -10,10 +10,10 @@ use crate::client::{self, AcquireError, Cancellation, TryAcquireError};
 /// A request to take from limits with `decay`; see [`client::RateLimit`].
 ///
 /// ```
-/// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # let limits = sluice::client::Limits::new().rate("api", 5, std::time::Duration::from_secs(1));
+/// # let client = sluice::blocking::Client::embedded(limits)?;
 /// client.rate_limit("api").occupy(3).acquire()?;
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is taken before acquire()"]
@@ -37,9 +37,9 @@ impl RateLimit {
     /// Like [`client::RateLimit::occupy`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.rate_limit("api").occupy(3);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn occupy(self, slots: u32) -> Self {
         self.map(|request| request.occupy(slots))
@@ -48,9 +48,9 @@ impl RateLimit {
     /// Like [`client::RateLimit::timeout`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.rate_limit("api").timeout(std::time::Duration::from_secs(30));
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn timeout(self, timeout: Duration) -> Self {
         self.map(|request| request.timeout(timeout))
@@ -59,11 +59,11 @@ impl RateLimit {
     /// Like [`client::RateLimit::if_missing`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// use sluice::api::claim::ClaimIfMissing;
     ///
     /// let request = client.rate_limit("api").if_missing(ClaimIfMissing::Ignore);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn if_missing(self, if_missing: ClaimIfMissing) -> Self {
         self.map(|request| request.if_missing(if_missing))
@@ -72,9 +72,9 @@ impl RateLimit {
     /// Like [`client::RateLimit::holder`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.rate_limit("api").holder("nightly report");
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn holder(self, holder: impl Into<String>) -> Self {
         self.map(|request| request.holder(holder))
@@ -83,9 +83,9 @@ impl RateLimit {
     /// Like [`client::RateLimit::priority`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.rate_limit("api").priority(-10);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn priority(self, priority: i32) -> Self {
         self.map(|request| request.priority(priority))
@@ -94,10 +94,10 @@ impl RateLimit {
     /// Like [`client::RateLimit::cancel`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let cancel = sluice::client::Cancel::new();
     /// let request = client.rate_limit("api").cancel(&cancel);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cancel(self, cancel: &(impl Cancellation + Clone + Send + Sync + 'static)) -> Self {
         self.map(|request| request.cancel(cancel))
@@ -106,9 +106,9 @@ impl RateLimit {
     /// Like [`client::RateLimit::max_retries`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.rate_limit("api").max_retries(3);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_retries(self, retries: u32) -> Self {
         self.map(|request| request.max_retries(retries))
@@ -117,10 +117,10 @@ impl RateLimit {
     /// Blocks until all of it was taken.
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let limits = sluice::client::Limits::new().rate("api", 5, std::time::Duration::from_secs(1));
+    /// # let client = sluice::blocking::Client::embedded(limits)?;
     /// client.rate_limit("api").acquire()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn acquire(self) -> Result<(), AcquireError> {
         may_wait(&self.client).map_err(refused)?;
@@ -130,10 +130,10 @@ impl RateLimit {
     /// Takes it if that is possible at once.
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// let now = client.rate_limit("api").try_acquire().is_ok();
-    /// # Ok(())
-    /// # }
+    /// # let limits = sluice::client::Limits::new().rate("api", 5, std::time::Duration::from_secs(1));
+    /// # let client = sluice::blocking::Client::embedded(limits)?;
+    /// assert!(client.rate_limit("api").try_acquire().is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_acquire(self) -> Result<(), TryAcquireError> {
         may_wait(&self.client).map_err(refused)?;

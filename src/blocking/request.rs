@@ -37,9 +37,9 @@ impl Request {
     /// Like [`client::Request::slots`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 2).slots("licences/matlab", 1);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn slots(self, limit: impl Into<String>, slots: u32) -> Self {
         self.map(|request| request.slots(limit, slots))
@@ -48,9 +48,9 @@ impl Request {
     /// Like [`client::Request::occupy`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.concurrency(["gpu", "db"]).occupy(2);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn occupy(self, slots: u32) -> Self {
         self.map(|request| request.occupy(slots))
@@ -59,9 +59,9 @@ impl Request {
     /// Like [`client::Request::lock`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().lock("deploy");
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lock(self, lock: impl Into<String>) -> Self {
         self.map(|request| request.lock(lock))
@@ -70,9 +70,9 @@ impl Request {
     /// Like [`client::Request::lock_shared`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().lock_shared("schema");
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lock_shared(self, lock: impl Into<String>) -> Self {
         self.map(|request| request.lock_shared(lock))
@@ -81,9 +81,9 @@ impl Request {
     /// Like [`client::Request::timeout`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).timeout(std::time::Duration::from_secs(30));
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn timeout(self, timeout: Duration) -> Self {
         self.map(|request| request.timeout(timeout))
@@ -92,9 +92,9 @@ impl Request {
     /// Like [`client::Request::no_timeout`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).no_timeout();
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn no_timeout(self) -> Self {
         self.map(client::Request::no_timeout)
@@ -103,9 +103,9 @@ impl Request {
     /// Like [`client::Request::lease`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).lease(std::time::Duration::from_secs(60));
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lease(self, lease: Duration) -> Self {
         self.map(|request| request.lease(lease))
@@ -114,9 +114,9 @@ impl Request {
     /// Like [`client::Request::max_hold`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).max_hold(std::time::Duration::from_secs(3_600));
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_hold(self, most: Duration) -> Self {
         self.map(|request| request.max_hold(most))
@@ -137,9 +137,9 @@ impl Request {
     /// Like [`client::Request::no_pod`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).no_pod();
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn no_pod(self) -> Self {
         self.map(client::Request::no_pod)
@@ -148,9 +148,9 @@ impl Request {
     /// Like [`client::Request::id`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).id("task-17");
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn id(self, id: impl Into<String>) -> Self {
         self.map(|request| request.id(id))
@@ -159,9 +159,9 @@ impl Request {
     /// Like [`client::Request::holder`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).holder("nightly report");
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn holder(self, holder: impl Into<String>) -> Self {
         self.map(|request| request.holder(holder))
@@ -170,9 +170,9 @@ impl Request {
     /// Like [`client::Request::priority`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).priority(-10);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn priority(self, priority: i32) -> Self {
         self.map(|request| request.priority(priority))
@@ -181,11 +181,11 @@ impl Request {
     /// Like [`client::Request::if_missing`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// use sluice::api::claim::ClaimIfMissing;
     ///
     /// let request = client.request().slots("gpu", 1).if_missing(ClaimIfMissing::Wait);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn if_missing(self, if_missing: ClaimIfMissing) -> Self {
         self.map(|request| request.if_missing(if_missing))
@@ -194,11 +194,11 @@ impl Request {
     /// Like [`client::Request::create_if_missing`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// use sluice::client::LimitTemplate;
     ///
     /// let request = client.request().slots("gpu", 1).create_if_missing(LimitTemplate::with_slots(4));
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create_if_missing(self, template: LimitTemplate) -> Self {
         self.map(|request| request.create_if_missing(template))
@@ -207,10 +207,10 @@ impl Request {
     /// Like [`client::Request::cancel`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let cancel = sluice::client::Cancel::new();
     /// let request = client.request().slots("gpu", 1).cancel(&cancel);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cancel(self, cancel: &(impl Cancellation + Clone + Send + Sync + 'static)) -> Self {
         self.map(|request| request.cancel(cancel))
@@ -219,9 +219,9 @@ impl Request {
     /// Like [`client::Request::max_retries`].
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).max_retries(3);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_retries(self, retries: u32) -> Self {
         self.map(|request| request.max_retries(retries))
@@ -285,11 +285,10 @@ impl Request {
     /// code takes [`from_async`](crate::bridge::from_async) to run callbacks meanwhile.
     ///
     /// ```
-    /// # fn example(client: sluice::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
     /// let call = client.concurrency("gpu").call();
     /// let slots = call.result()??;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn call(self) -> Call<Result<client::Slots, AcquireError>> {
         call(&io_thread(), self.inner.acquire())

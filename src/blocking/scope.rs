@@ -23,10 +23,12 @@ impl Scope {
     /// Like [`Client::request`].
     ///
     /// ```
-    /// # fn example(scope: &sluice::blocking::Scope) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::blocking::Client::embedded(sluice::client::Limits::new().lock("deploy"))?;
+    /// # client.scope(|scope| {
     /// let slots = scope.request().lock("deploy").acquire()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn request(&self) -> Request {
         Request::new(self.inner.client().clone(), self.inner.request())
@@ -35,10 +37,12 @@ impl Scope {
     /// Like [`Client::concurrency`].
     ///
     /// ```
-    /// # fn example(scope: &sluice::blocking::Scope) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
+    /// # client.scope(|scope| {
     /// let slots = scope.concurrency("gpu").acquire()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn concurrency(&self, keys: impl Keys) -> Request {
         Request::new(self.inner.client().clone(), self.inner.concurrency(keys))
@@ -47,10 +51,13 @@ impl Scope {
     /// Like [`Client::rate_limit`].
     ///
     /// ```
-    /// # fn example(scope: &sluice::blocking::Scope) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let limits = sluice::client::Limits::new().rate("api", 5, std::time::Duration::from_secs(1));
+    /// # let client = sluice::blocking::Client::embedded(limits)?;
+    /// # client.scope(|scope| {
     /// scope.rate_limit("api").acquire()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn rate_limit(&self, keys: impl Keys) -> RateLimit {
         RateLimit::new(self.inner.client().clone(), self.inner.rate_limit(keys))
@@ -59,10 +66,12 @@ impl Scope {
     /// The client it belongs to; what is acquired through it is not the scope's.
     ///
     /// ```
-    /// # fn example(scope: &sluice::blocking::Scope) -> Result<(), Box<dyn std::error::Error>> {
-    /// println!("claims in {}", scope.client().namespace());
-    /// # Ok(())
-    /// # }
+    /// # let client = sluice::blocking::Client::embedded([("gpu", 2)])?;
+    /// # client.scope(|scope| {
+    /// assert_eq!(scope.client().namespace(), "embedded");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn client(&self) -> Client {
         self.inner.client().clone().into()

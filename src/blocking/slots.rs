@@ -29,9 +29,10 @@ impl Slots {
     /// Fencing tokens of what is held.
     ///
     /// ```
-    /// # fn example(slots: sluice::blocking::Slots) {
+    /// # let slots = sluice::blocking::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire()?;
     /// let count: u32 = slots.tokens().iter().map(|token| token.slots).sum();
-    /// # }
+    /// assert_eq!(count, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn tokens(&self) -> Vec<Token> {
         self.inner.tokens()
@@ -40,9 +41,10 @@ impl Slots {
     /// Like [`client::Slots::token`].
     ///
     /// ```
-    /// # fn example(slots: sluice::blocking::Slots) {
-    /// let fence = slots.token("db");
-    /// # }
+    /// # let slots = sluice::blocking::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire()?;
+    /// let fence = slots.token("gpu");
+    /// assert!(fence > Some(0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn token(&self, key: &str) -> Option<i64> {
         self.inner.token(key)
@@ -51,9 +53,9 @@ impl Slots {
     /// Name of the claim.
     ///
     /// ```
-    /// # fn example(slots: sluice::blocking::Slots) {
+    /// # let slots = sluice::blocking::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire()?;
     /// println!("kubectl get sclaim {}", slots.claim().unwrap_or_default());
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn claim(&self) -> Option<String> {
         self.inner.claim()
@@ -62,9 +64,9 @@ impl Slots {
     /// UID of the claim.
     ///
     /// ```
-    /// # fn example(slots: sluice::blocking::Slots) {
-    /// let uid = slots.uid();
-    /// # }
+    /// # let slots = sluice::blocking::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire()?;
+    /// assert!(slots.uid().is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn uid(&self) -> Option<String> {
         self.inner.uid()
@@ -73,9 +75,9 @@ impl Slots {
     /// What may be believed at this moment.
     ///
     /// ```
-    /// # fn example(slots: sluice::blocking::Slots) {
-    /// let may_begin = slots.state() == sluice::client::Belief::Held;
-    /// # }
+    /// # let slots = sluice::blocking::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire()?;
+    /// assert_eq!(slots.state(), sluice::client::Belief::Held);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn state(&self) -> Belief {
         self.inner.state()
@@ -84,10 +86,9 @@ impl Slots {
     /// Fails once it is lost; asks nobody, and never blocks.
     ///
     /// ```
-    /// # fn example(slots: sluice::blocking::Slots) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let slots = sluice::blocking::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire()?;
     /// slots.check()?;     // before each step that needs them
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn check(&self) -> Result<(), Loss> {
         self.inner.check()
@@ -96,11 +97,9 @@ impl Slots {
     /// How it was lost, if it was; never blocks.
     ///
     /// ```
-    /// # fn example(slots: sluice::blocking::Slots) {
-    /// if let Some(loss) = slots.lost() {
-    ///     eprintln!("{loss}");
-    /// }
-    /// # }
+    /// # let slots = sluice::blocking::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire()?;
+    /// assert_eq!(slots.lost(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lost(&self) -> Option<Loss> {
         self.check().err()
@@ -109,9 +108,9 @@ impl Slots {
     /// Blocks until it is lost, at most for so long; how.
     ///
     /// ```
-    /// # fn example(slots: sluice::blocking::Slots) {
-    /// let lost = slots.wait_lost(std::time::Duration::from_secs(1));
-    /// # }
+    /// # let slots = sluice::blocking::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire()?;
+    /// assert_eq!(slots.wait_lost(std::time::Duration::from_millis(5)), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait_lost(&self, within: Duration) -> Option<Loss> {
         let lost = Box::pin(self.inner.lost());
@@ -126,10 +125,9 @@ impl Slots {
     /// waited for, which is an error.
     ///
     /// ```
-    /// # fn example(slots: sluice::blocking::Slots) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let slots = sluice::blocking::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire()?;
     /// slots.release()?;
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn release(self) -> Result<(), ReleaseError> {
         if let Err(error) = may_wait(&self.client) {
@@ -145,9 +143,9 @@ impl Slots {
     /// Ends the guard without giving anything back; see [`client::Slots::detach`].
     ///
     /// ```
-    /// # fn example(slots: sluice::blocking::Slots) {
+    /// # let slots = sluice::blocking::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire()?;
     /// let claim = slots.detach();
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn detach(self) -> Option<ClaimRef> {
         self.inner.detach()
@@ -156,9 +154,9 @@ impl Slots {
     /// The guard for async code.
     ///
     /// ```
-    /// # fn example(slots: sluice::blocking::Slots) {
+    /// # let slots = sluice::blocking::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire()?;
     /// let slots: sluice::client::Slots = slots.into_async();
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn into_async(self) -> client::Slots {
         self.inner

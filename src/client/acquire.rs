@@ -25,7 +25,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// An acquisition under way. Dropping it gives up.
 ///
 /// ```
-/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
 /// use std::time::Duration;
 ///
 /// let waiting = client.concurrency("gpu").acquire();      // nothing is sent before it is polled

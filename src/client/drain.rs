@@ -8,7 +8,9 @@ use super::engine::Engine;
 /// How a client ended.
 ///
 /// ```
-/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
 /// let report = client.close(std::time::Duration::from_secs(10)).await;
 /// println!("{} ended, {:?} still held", report.ended, report.held);
 /// # Ok(())
@@ -40,11 +42,10 @@ impl DrainReport {
 /// it is dropped last.
 ///
 /// ```
-/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
 /// let _drain = client.drain_guard(std::time::Duration::from_secs(10));
 /// // ... whatever main does, also by `?` ...
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "it drains when it is dropped"]

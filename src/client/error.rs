@@ -12,7 +12,9 @@ use super::worker::WorkerUnknown;
 /// Why slots were not acquired.
 ///
 /// ```
-/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
 /// use sluice::client::AcquireError;
 ///
 /// match client.concurrency("gpu").acquire().await {
@@ -162,7 +164,9 @@ impl From<TryAcquireError> for io::Error {
 /// Why a release is not known to have arrived.
 ///
 /// ```
-/// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
 /// use sluice::client::ReleaseError;
 ///
 /// if let Err(ReleaseError::Lost { loss, .. }) = slots.release().await {

@@ -103,7 +103,10 @@ impl Client {
     /// Asks for slots and locks.
     ///
     /// ```
-    /// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let limits = sluice::client::Limits::new().slots("gpu", 2).lock("deploy");
+    /// # let client = sluice::client::Client::embedded(limits)?;
     /// let slots = client.request().slots("gpu", 2).lock("deploy").acquire().await?;
     /// # Ok(())
     /// # }
@@ -116,7 +119,9 @@ impl Client {
     /// what is acquired holds nothing.
     ///
     /// ```
-    /// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2), ("db", 2)])?;
     /// let slots = client.concurrency(["gpu", "db"]).occupy(2).acquire().await?;
     /// # Ok(())
     /// # }
@@ -128,7 +133,10 @@ impl Client {
     /// Asks to take once from each of these limits, which have `decay`.
     ///
     /// ```
-    /// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let limits = sluice::client::Limits::new().rate("api", 5, std::time::Duration::from_secs(1));
+    /// # let client = sluice::client::Client::embedded(limits)?;
     /// client.rate_limit("api").occupy(3).acquire().await?;
     /// # Ok(())
     /// # }
@@ -141,7 +149,9 @@ impl Client {
     /// pod's label `sluice.dev/worker` through the downward API (`/etc/podinfo/labels`).
     ///
     /// ```
-    /// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::client::Client::embedded(sluice::client::Limits::new().family("gpu", 1))?;
     /// let slots = client.worker("worker-1")?.concurrency("gpu").acquire().await?;     // of gpu:worker-1
     /// # Ok(())
     /// # }
@@ -176,7 +186,9 @@ impl Client {
     /// out, or somebody has resumed it already.
     ///
     /// ```
-    /// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let claim = client.concurrency("gpu").acquire().await?.detach();
     /// if let Some(claim) = claim {
     ///     let slots = client.resume(claim).await?;
@@ -192,7 +204,9 @@ impl Client {
     /// acknowledged, at most for so long. All clones are closed with it.
     ///
     /// ```
-    /// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let report = client.close(std::time::Duration::from_secs(10)).await;
     /// assert!(report.is_clean());
     /// # Ok(())
@@ -205,10 +219,9 @@ impl Client {
     /// Closes the client when it is dropped, and blocks that thread until it has drained.
     ///
     /// ```
-    /// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let _drain = client.drain_guard(std::time::Duration::from_secs(10));   // the first line of main, dropped last
-    /// # Ok(())
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn drain_guard(&self, within: impl Into<Option<Duration>>) -> DrainGuard {
         let within = within.into().unwrap_or(self.defaults.drain);

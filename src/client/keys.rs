@@ -3,11 +3,11 @@
 /// Keys of limits: one text, or a list of them.
 ///
 /// ```
-/// # fn example(client: sluice::client::Client) {
+/// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
 /// client.concurrency("gpu");
 /// client.concurrency(["gpu", "db"]);
 /// client.concurrency(vec!["gpu".to_owned()]);
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Keys {
     /// The keys, as written.

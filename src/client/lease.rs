@@ -37,10 +37,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// What a holder may believe.
 ///
 /// ```
-/// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
-/// use sluice::client::Belief;
-///
-/// if slots.state() == Belief::Suspect {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
+/// if slots.state() == sluice::client::Belief::Suspect {
 ///     println!("starts nothing new");
 /// }
 /// # Ok(())
@@ -59,13 +59,12 @@ pub enum Belief {
 /// How something that was held was lost.
 ///
 /// ```
-/// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
-/// use sluice::client::Loss;
-///
-/// match slots.lost().await {
-///     Loss::Expired => eprintln!("out of touch for a whole lease"),
-///     loss => eprintln!("{loss}"),
-/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
+/// # let slots = client.concurrency("gpu").acquire().await?;
+/// client.close(std::time::Duration::ZERO).await;      // waits for no guard
+/// assert_eq!(slots.lost().await, sluice::client::Loss::Closed);
 /// # Ok(())
 /// # }
 /// ```

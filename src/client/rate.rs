@@ -52,9 +52,9 @@ impl RateLimit {
     /// Takes so many of each, in place of one.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.rate_limit("api").occupy(3);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn occupy(self, slots: u32) -> Self {
         Self(self.0.occupy(slots))
@@ -63,9 +63,9 @@ impl RateLimit {
     /// Waits for at most so long.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.rate_limit("api").timeout(std::time::Duration::from_secs(30));
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn timeout(self, timeout: Duration) -> Self {
         Self(self.0.timeout(timeout))
@@ -74,11 +74,11 @@ impl RateLimit {
     /// What a limit that does not exist means; `Deny` by default.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// use sluice::api::claim::ClaimIfMissing;
     ///
     /// let request = client.rate_limit("api").if_missing(ClaimIfMissing::Ignore);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn if_missing(self, if_missing: ClaimIfMissing) -> Self {
         Self(self.0.if_missing(if_missing))
@@ -87,9 +87,9 @@ impl RateLimit {
     /// Says who asks, for people.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.rate_limit("api").holder("nightly report");
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn holder(self, holder: impl Into<String>) -> Self {
         Self(self.0.holder(holder))
@@ -98,9 +98,9 @@ impl RateLimit {
     /// Place in the queue.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.rate_limit("api").priority(-10);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn priority(self, priority: i32) -> Self {
         Self(self.0.priority(priority))
@@ -109,10 +109,10 @@ impl RateLimit {
     /// Stops waiting when this is cancelled.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let cancel = sluice::client::Cancel::new();
     /// let request = client.rate_limit("api").cancel(&cancel);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cancel(self, cancel: &(impl Cancellation + Clone + Send + Sync + 'static)) -> Self {
         Self(self.0.cancel(cancel))
@@ -121,9 +121,9 @@ impl RateLimit {
     /// Tries once, and so many times more, in place of queueing.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.rate_limit("api").max_retries(3);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_retries(self, retries: u32) -> Self {
         Self(self.0.max_retries(retries))
@@ -132,7 +132,10 @@ impl RateLimit {
     /// Waits in the queue until all of it was taken.
     ///
     /// ```
-    /// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let limits = sluice::client::Limits::new().rate("api", 5, std::time::Duration::from_secs(1));
+    /// # let client = sluice::client::Client::embedded(limits)?;
     /// client.rate_limit("api").acquire().await?;
     /// # Ok(())
     /// # }
@@ -145,7 +148,10 @@ impl RateLimit {
     /// Takes it if that is possible at once.
     ///
     /// ```
-    /// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let limits = sluice::client::Limits::new().rate("api", 5, std::time::Duration::from_secs(1));
+    /// # let client = sluice::client::Client::embedded(limits)?;
     /// if client.rate_limit("api").try_acquire().await.is_err() {
     ///     println!("not now");
     /// }

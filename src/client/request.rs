@@ -20,11 +20,11 @@ use crate::api::status::LockMode;
 /// The spec of limits that are created where they do not exist.
 ///
 /// ```
-/// # fn example(client: sluice::client::Client) {
+/// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
 /// use sluice::client::LimitTemplate;
 ///
 /// let request = client.concurrency("gpu").create_if_missing(LimitTemplate::with_slots(4));
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub type LimitTemplate = ConcurrencyLimitSpec;
 
@@ -76,9 +76,9 @@ impl Request {
     /// Asks for so many slots of a limit. Several calls for one limit add up; 0 is `Invalid`.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 2).slots("licences/matlab", 1);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn slots(mut self, limit: impl Into<String>, slots: u32) -> Self {
         self.draft.slots.push((limit.into(), slots));
@@ -88,9 +88,9 @@ impl Request {
     /// Asks for so many slots of each limit that was named before this call, in place of one.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.concurrency(["gpu", "db"]).occupy(2);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn occupy(mut self, slots: u32) -> Self {
         for entry in &mut self.draft.slots {
@@ -102,9 +102,9 @@ impl Request {
     /// Asks for a lock, alone.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().lock("deploy");
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lock(mut self, lock: impl Into<String>) -> Self {
         self.draft.locks.push((lock.into(), LockMode::Exclusive));
@@ -114,9 +114,9 @@ impl Request {
     /// Asks for a lock, beside other shared holders.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().lock_shared("schema");
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lock_shared(mut self, lock: impl Into<String>) -> Self {
         self.draft.locks.push((lock.into(), LockMode::Shared));
@@ -132,9 +132,9 @@ impl Request {
     /// Waits for at most so long, from the call of [`Request::acquire`] on; queueing, requests and pauses count.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).timeout(std::time::Duration::from_secs(30));
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.draft.timeout = Some(timeout);
@@ -144,9 +144,9 @@ impl Request {
     /// Waits for ever, whatever the client's default is.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).no_timeout();
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn no_timeout(mut self) -> Self {
         self.draft.timeout = None;
@@ -156,9 +156,9 @@ impl Request {
     /// How long a grant lasts without a renewal: how soon the slots of a process that was killed come back.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).lease(std::time::Duration::from_secs(60));
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lease(mut self, lease: Duration) -> Self {
         self.draft.lease = Some(lease);
@@ -168,9 +168,9 @@ impl Request {
     /// The slots are lost after so long, renewed or not.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).max_hold(std::time::Duration::from_secs(3_600));
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_hold(mut self, most: Duration) -> Self {
         self.draft.hold_max = Some(most);
@@ -181,9 +181,9 @@ impl Request {
     /// the earlier guard is lost; another request of the same id is an `IdConflict`.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).id("task-17");
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.draft.id = Some(id.into());
@@ -206,9 +206,9 @@ impl Request {
     /// Renews, whatever pod the client runs in.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).no_pod();
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn no_pod(mut self) -> Self {
         self.draft.pod = None;
@@ -218,9 +218,9 @@ impl Request {
     /// Says who asks, for people.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).holder("nightly report");
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn holder(mut self, holder: impl Into<String>) -> Self {
         self.draft.holder = Some(holder.into());
@@ -230,9 +230,9 @@ impl Request {
     /// Place in the queue; higher is earlier, as far as the operator allows.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).priority(-10);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn priority(mut self, priority: i32) -> Self {
         self.draft.priority = Some(priority);
@@ -242,11 +242,11 @@ impl Request {
     /// What a limit or lock that does not exist means; `Deny` by default.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// use sluice::api::claim::ClaimIfMissing;
     ///
     /// let request = client.request().slots("gpu", 1).if_missing(ClaimIfMissing::Wait);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn if_missing(mut self, if_missing: ClaimIfMissing) -> Self {
         self.draft.if_missing = if_missing;
@@ -256,11 +256,11 @@ impl Request {
     /// Creates the limits that do not exist, under the caller's own rights; one that exists is left as it is.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// use sluice::client::LimitTemplate;
     ///
     /// let request = client.request().slots("gpu", 1).create_if_missing(LimitTemplate::with_slots(4));
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create_if_missing(mut self, template: LimitTemplate) -> Self {
         self.draft.template = Some(template);
@@ -270,10 +270,10 @@ impl Request {
     /// Stops waiting when this is cancelled; what is held already is not touched.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let cancel = sluice::client::Cancel::new();
     /// let request = client.request().slots("gpu", 1).cancel(&cancel);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cancel(mut self, cancel: &(impl Cancellation + Clone + Send + Sync + 'static)) -> Self {
         self.cancel = Some(Arc::new(cancel.clone()));
@@ -283,9 +283,9 @@ impl Request {
     /// Does not queue: tries once, and so many times more, with pauses, before it is a `Timeout`.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let request = client.request().slots("gpu", 1).max_retries(3);
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.max_retries = Some(retries);
@@ -298,7 +298,9 @@ impl Request {
     /// the SDK's own thread.
     ///
     /// ```
-    /// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let slots = client.request().slots("gpu", 1).acquire().await?;
     /// # Ok(())
     /// # }
@@ -310,7 +312,9 @@ impl Request {
     /// Tries once, and does not wait for anybody.
     ///
     /// ```
-    /// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// match client.concurrency("gpu").try_acquire().await {
     ///     Ok(slots) => drop(slots),
     ///     Err(full) => println!("{full}"),

@@ -12,7 +12,10 @@ use super::request::Request;
 /// What acquires within [`Client::scope`]: whatever was acquired through it is released when the scope ends.
 ///
 /// ```
-/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let limits = sluice::client::Limits::new().slots("gpu", 2).lock("deploy");
+/// # let client = sluice::client::Client::embedded(limits)?;
 /// client
 ///     .scope(async |scope| {
 ///         let first = scope.concurrency("gpu").acquire().await?;
@@ -72,8 +75,13 @@ impl Scope {
     /// Like [`Client::request`].
     ///
     /// ```
-    /// # async fn example(scope: sluice::client::Scope) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::client::Client::embedded(sluice::client::Limits::new().lock("deploy"))?;
+    /// # client.scope(async |scope| {
     /// let slots = scope.request().lock("deploy").acquire().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -86,8 +94,13 @@ impl Scope {
     /// Like [`Client::concurrency`].
     ///
     /// ```
-    /// # async fn example(scope: sluice::client::Scope) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
+    /// # client.scope(async |scope| {
     /// let slots = scope.concurrency("gpu").acquire().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -100,8 +113,14 @@ impl Scope {
     /// Like [`Client::rate_limit`].
     ///
     /// ```
-    /// # async fn example(scope: sluice::client::Scope) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let limits = sluice::client::Limits::new().rate("api", 5, std::time::Duration::from_secs(1));
+    /// # let client = sluice::client::Client::embedded(limits)?;
+    /// # client.scope(async |scope| {
     /// scope.rate_limit("api").acquire().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -114,8 +133,14 @@ impl Scope {
     /// The client it belongs to; what is acquired through it is not the scope's.
     ///
     /// ```
-    /// # fn example(scope: sluice::client::Scope) {
-    /// println!("claims in {}", scope.client().namespace());
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
+    /// # client.scope(async |scope| {
+    /// assert_eq!(scope.client().namespace(), "embedded");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).await?;
+    /// # Ok(())
     /// # }
     /// ```
     pub fn client(&self) -> &Client {

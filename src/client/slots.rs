@@ -17,10 +17,13 @@ use crate::api::granted::GrantedKind;
 /// write that must not come from a holder that has lost its slots without knowing.
 ///
 /// ```
-/// # fn example(slots: sluice::client::Slots) {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
 /// for token in slots.tokens() {
 ///     println!("{}/{}: {} slots, token {}", token.namespace, token.key, token.slots, token.token);
 /// }
+/// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +59,9 @@ impl From<&ClaimGrant> for Token {
 /// out. It can be resumed once.
 ///
 /// ```
-/// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
 /// if let Some(claim) = slots.detach() {
 ///     let sent = serde_json::to_string(&claim)?;      // to another process, which resumes it
 /// }
@@ -116,8 +121,12 @@ impl Slots {
     /// The fencing tokens, one for each limit and lock.
     ///
     /// ```
-    /// # fn example(slots: sluice::client::Slots) {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
     /// let count: u32 = slots.tokens().iter().map(|token| token.slots).sum();
+    /// assert_eq!(count, 1);
+    /// # Ok(())
     /// # }
     /// ```
     pub fn tokens(&self) -> Vec<Token> {
@@ -128,8 +137,12 @@ impl Slots {
     /// The fencing token of a limit or lock, by its key.
     ///
     /// ```
-    /// # fn example(slots: sluice::client::Slots) {
-    /// let fence = slots.token("db");
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
+    /// let fence = slots.token("gpu");
+    /// assert!(fence > Some(0));
+    /// # Ok(())
     /// # }
     /// ```
     pub fn token(&self, key: &str) -> Option<i64> {
@@ -140,8 +153,11 @@ impl Slots {
     /// Name of the claim; `None` where nothing was asked for.
     ///
     /// ```
-    /// # fn example(slots: sluice::client::Slots) {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
     /// println!("kubectl get sclaim {}", slots.claim().unwrap_or_default());
+    /// # Ok(())
     /// # }
     /// ```
     pub fn claim(&self) -> Option<String> {
@@ -151,8 +167,11 @@ impl Slots {
     /// UID of the claim.
     ///
     /// ```
-    /// # fn example(slots: sluice::client::Slots) {
-    /// let uid = slots.uid();
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
+    /// assert!(slots.uid().is_some());
+    /// # Ok(())
     /// # }
     /// ```
     pub fn uid(&self) -> Option<String> {
@@ -162,8 +181,11 @@ impl Slots {
     /// What may be believed at this moment, by the clock.
     ///
     /// ```
-    /// # fn example(slots: sluice::client::Slots) {
-    /// let may_begin = slots.state() == sluice::client::Belief::Held;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
+    /// assert_eq!(slots.state(), sluice::client::Belief::Held);
+    /// # Ok(())
     /// # }
     /// ```
     pub fn state(&self) -> Belief {
@@ -177,10 +199,13 @@ impl Slots {
     /// whoever has to stop something else in time. `None` where nothing was asked for.
     ///
     /// ```
-    /// # fn example(slots: sluice::client::Slots) {
-    /// if let Some((whole, left)) = slots.lease() {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
+    /// if let Some((left, whole)) = slots.lease() {
     ///     println!("{left:?} of {whole:?}");
     /// }
+    /// # Ok(())
     /// # }
     /// ```
     pub fn lease(&self) -> Option<(Duration, Duration)> {
@@ -192,7 +217,9 @@ impl Slots {
     /// the clock, and asks nobody.
     ///
     /// ```
-    /// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
     /// for step in ["read", "write"] {
     ///     slots.check()?;
     ///     println!("{step}");
@@ -210,7 +237,9 @@ impl Slots {
     /// Is ready once it is lost; how. It may outlive the guard, and is then never ready.
     ///
     /// ```
-    /// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
     /// let lost = slots.lost();    // may outlive the guard
     /// tokio::spawn(async move { eprintln!("{}", lost.await) });
     /// # Ok(())
@@ -232,7 +261,9 @@ impl Slots {
     /// Gives it back, and waits until that was acknowledged. Dropping the future gives it back all the same.
     ///
     /// ```
-    /// # async fn example(slots: sluice::client::Slots) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
     /// slots.release().await?;
     /// # Ok(())
     /// # }
@@ -258,8 +289,11 @@ impl Slots {
     /// resumes it. `None` where nothing was asked for.
     ///
     /// ```
-    /// # fn example(slots: sluice::client::Slots) {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let slots = sluice::client::Client::embedded([("gpu", 2)])?.concurrency("gpu").acquire().await?;
     /// let claim = slots.detach();     // held until its lease runs out, or somebody resumes it
+    /// # Ok(())
     /// # }
     /// ```
     pub fn detach(self) -> Option<ClaimRef> {

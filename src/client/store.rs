@@ -95,13 +95,7 @@ pub struct ClaimAt {
 /// # fn example(at: sluice::client::store::ClaimAt) {
 /// use sluice::client::store::Swap;
 ///
-/// let swap = Swap {
-///     at,
-///     seq: 4,
-///     version: 17,
-///     session: "a1b2".to_owned(),
-///     new_seq: 5,
-/// };
+/// let swap = Swap { at, seq: 4, version: 17, session: "a1b2".to_owned(), new_seq: 5 };
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -288,8 +282,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// ```
     /// use sluice::client::{Embedded, Store as _};
     ///
-    /// let store = Embedded::new([("gpu", 1)])?;
-    /// assert_eq!(store.namespace(), "embedded");
+    /// assert_eq!(Embedded::new([("gpu", 1)])?.namespace(), "embedded");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn namespace(&self) -> &str;
@@ -436,8 +429,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// ```
     /// use sluice::client::{Embedded, Store as _};
     ///
-    /// let store = Embedded::new([("gpu", 1)])?;
-    /// assert!(!store.look_pause().is_zero());
+    /// assert!(!Embedded::new([("gpu", 1)])?.look_pause().is_zero());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn look_pause(&self) -> Duration {
@@ -449,8 +441,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// ```
     /// use sluice::client::{Embedded, Store as _};
     ///
-    /// let store = Embedded::new([("gpu", 1)])?;
-    /// assert!(store.direct().is_some());      // no API server can
+    /// assert!(Embedded::new([("gpu", 1)])?.direct().is_some());      // no API server can
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn direct(&self) -> Option<&dyn Direct> {
@@ -462,8 +453,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// ```
     /// use sluice::client::{Embedded, Store as _};
     ///
-    /// let store = Embedded::new([("gpu", 1)])?;
-    /// assert_eq!(store.request_timeout().as_secs(), 10);
+    /// assert_eq!(Embedded::new([("gpu", 1)])?.request_timeout().as_secs(), 10);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn request_timeout(&self) -> Duration {

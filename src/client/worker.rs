@@ -65,9 +65,9 @@ impl Worker {
     /// Name of the worker.
     ///
     /// ```
-    /// # fn example(worker: sluice::client::Worker) {
-    /// println!("this is {}", worker.name());
-    /// # }
+    /// # let worker = sluice::client::Client::embedded([("gpu", 2)])?.worker("worker-1")?;
+    /// assert_eq!(worker.name(), "worker-1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn name(&self) -> &str {
         &self.name
@@ -76,7 +76,10 @@ impl Worker {
     /// Like [`Client::request`]: `slots` names families.
     ///
     /// ```
-    /// # async fn example(worker: sluice::client::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let limits = sluice::client::Limits::new().family("gpu", 1).lock("deploy");
+    /// # let worker = sluice::client::Client::embedded(limits)?.worker("worker-1")?;
     /// let slots = worker.request().slots("gpu", 1).lock("deploy").acquire().await?;
     /// # Ok(())
     /// # }
@@ -88,7 +91,10 @@ impl Worker {
     /// Like [`Client::concurrency`]: the keys are those of families.
     ///
     /// ```
-    /// # async fn example(worker: sluice::client::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let limits = sluice::client::Limits::new().family("gpu", 1);
+    /// # let worker = sluice::client::Client::embedded(limits)?.worker("worker-1")?;
     /// let slots = worker.concurrency("gpu").acquire().await?;
     /// # Ok(())
     /// # }
@@ -100,7 +106,11 @@ impl Worker {
     /// Like [`Client::rate_limit`]: the keys are those of families.
     ///
     /// ```
-    /// # async fn example(worker: sluice::client::Worker) -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let spec = serde_json::from_str(r#"{"slots": 5, "perWorker": {}, "decay": {"slots": 5}}"#)?;
+    /// # let limits = sluice::client::Limits::new().limit("api", spec);
+    /// # let worker = sluice::client::Client::embedded(limits)?.worker("worker-1")?;
     /// worker.rate_limit("api").acquire().await?;
     /// # Ok(())
     /// # }

@@ -5,7 +5,9 @@ use crate::client::error::AcquireError;
 /// Why a lock manager could not do what it was asked.
 ///
 /// ```
-/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
 /// use sluice::client::{LockError, LockManager as _};
 ///
 /// match client.lock_manager().release("report", "run-7").await {

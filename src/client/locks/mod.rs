@@ -149,11 +149,13 @@ pub trait LockManager: fmt::Debug + Send + Sync {
 /// Dropping the last clone releases all that is held through it.
 ///
 /// ```
-/// # async fn example(client: sluice::client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let client = sluice::client::Client::embedded(sluice::client::Limits::new().lock("report"))?;
 /// use sluice::client::LockManager as _;
 ///
 /// let locks = client.lock_manager();
-/// let acquired = locks.acquire("report", "run-7", None, None).await?;
+/// assert!(locks.acquire("report", "run-7", None, None).await?);
 /// # Ok(())
 /// # }
 /// ```
@@ -177,9 +179,9 @@ impl Client {
     /// Locks by key and holder, for code that is written for Prefect's lock managers.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let locks = client.lock_manager();
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lock_manager(&self) -> Locks {
         Locks {
@@ -194,9 +196,9 @@ impl Locks {
     /// Creates locks that do not exist, as they are acquired, under the caller's own rights.
     ///
     /// ```
-    /// # fn example(client: sluice::client::Client) {
+    /// # let client = sluice::client::Client::embedded([("gpu", 2)])?;
     /// let locks = client.lock_manager().create_missing(sluice::api::LockSpec::default());
-    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create_missing(mut self, template: LockSpec) -> Self {
         self.template = Some(template);
@@ -206,9 +208,9 @@ impl Locks {
     /// The client behind it.
     ///
     /// ```
-    /// # fn example(locks: sluice::client::Locks) {
-    /// println!("claims in {}", locks.client().namespace());
-    /// # }
+    /// # let locks = sluice::client::Client::embedded([("gpu", 2)])?.lock_manager();
+    /// assert_eq!(locks.client().namespace(), "embedded");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn client(&self) -> &Client {
         &self.client
