@@ -35,6 +35,8 @@ pub(super) struct Faulty {
     inner: Cluster,
     /// The watch shows nothing any more.
     blind: Arc<AtomicBool>,
+    /// A create that came late has made its claim.
+    pub(super) late_arrived: Arc<AtomicBool>,
     /// Calls of these kinds are not sent.
     cut: Mutex<HashSet<Call>>,
     /// Releases of these claims are not sent.
@@ -55,6 +57,7 @@ impl Faulty {
         Arc::new(Self {
             inner: Cluster::connect(world.plane().config(), namespace).unwrap(),
             blind: Arc::default(),
+            late_arrived: Arc::default(),
             cut: Mutex::default(),
             stuck: Mutex::default(),
             creates_lost: AtomicU32::new(0),
@@ -125,9 +128,12 @@ impl Store for Faulty {
         };
         if let Some(after) = late {
             let (inner, claim) = (self.inner.clone(), claim.clone());
+            let arrived = Arc::clone(&self.late_arrived);
             tokio::spawn(async move {
                 tokio::time::sleep(after).await;
-                inner.create(&claim).await
+                if inner.create(&claim).await.is_ok() {
+                    arrived.store(true, Ordering::Relaxed);
+                }
             });
             return Err(StoreError::Unknown("it is late".to_owned()));
         }
