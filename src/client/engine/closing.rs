@@ -9,6 +9,9 @@ use crate::client::DrainReport;
 use crate::client::hold::{Hold, Wish};
 use crate::client::lease::{Belief, Loss};
 
+/// How long what is left as it is may take to end: it only has to be told so.
+const LEFT_WITHIN: Duration = Duration::from_millis(500);
+
 impl Engine {
     /// Closes, and waits for the end of everything, at most for so long.
     pub(in crate::client) async fn drain(self: &Arc<Self>, within: Duration) -> DrainReport {
@@ -49,9 +52,12 @@ async fn drained(engine: Arc<Engine>, within: Duration) -> DrainReport {
             break;
         }
     }
-    let (tasks, leftovers): (Vec<Arc<Hold>>, Vec<String>) = {
+    let (tasks, leftovers): (Vec<(u64, Arc<Hold>)>, Vec<String>) = {
         let inner = engine.inner();
-        let tasks = inner.tasks.values().cloned().collect();
+        let tasks = inner.tasks.iter();
+        let tasks = tasks
+            .map(|(task, hold)| (*task, Arc::clone(hold)))
+            .collect();
         (tasks, inner.leftovers.iter().cloned().collect())
     };
     let mut report = DrainReport {
@@ -59,19 +65,31 @@ async fn drained(engine: Arc<Engine>, within: Duration) -> DrainReport {
         unreleased: leftovers,
         ..DrainReport::default()
     };
-    for hold in tasks {
+    let mut left = Vec::new();
+    for (task, hold) in tasks {
         let belief = hold.belief();
         if belief == Some(Belief::Lost) {
             hold.wish(Wish::Detach);
+            left.push(task);
         } else if hold.wished() == Wish::Keep && belief.is_some() {
             report.held.push(hold.name().to_owned());
             engine.leave_alone(&hold.uid());
             hold.lose(Loss::Closed);
             hold.wish(Wish::Detach);
+            left.push(task);
         } else {
             report.unreleased.push(hold.name().to_owned());
         }
     }
+    // They ask the server nothing more. What they had in this process, their names too, is free when this returns.
+    let ended = async {
+        while left.iter().any(|it| engine.inner().tasks.contains_key(it)) {
+            if changed.changed().await.is_err() {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LEFT_WITHIN, ended).await;
     report.held.sort_unstable();
     report.unreleased.sort_unstable();
     report
