@@ -19,8 +19,9 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::error::Result;
 use crate::store::Era;
 use crate::town::{
-    self, COMES_AND_GOES, FAMILY, LIMITS, LOCKS, POISON, PROOF, RATED, SLOTS_MAX, TOOL, Town,
+    self, COMES_AND_GOES, FAMILY, LIMITS, POISON, PROOF, RATED, SLOTS_MAX, TOOL, Town,
 };
+use crate::wish;
 
 /// How many pods there are that have not ended, if the server takes them fast enough.
 const LIVE_PODS: usize = 200;
@@ -311,14 +312,7 @@ fn slots(dice: &mut Rng) -> String {
 }
 
 fn lock(dice: &mut Rng) -> String {
-    let name = LOCKS
-        .get(dice.usize(..LOCKS.len()))
-        .copied()
-        .unwrap_or("door");
-    let mode = if dice.u32(..3) == 0 {
-        "exclusive"
-    } else {
-        "shared"
-    };
+    let (name, is_exclusive) = wish::lock(dice);
+    let mode = if is_exclusive { "exclusive" } else { "shared" };
     format!("{name}:{mode}")
 }

@@ -62,11 +62,13 @@ fn locks(dice: &mut Rng) -> Value {
     if dice.u32(..6) > 0 {
         return json!([]);
     }
-    let lock = LOCKS.get(dice.usize(..LOCKS.len())).copied();
-    let mode = if dice.u32(..3) == 0 {
-        "Exclusive"
-    } else {
-        "Shared"
-    };
-    json!([{"lock": lock.unwrap_or("door"), "mode": mode}])
+    let (lock, is_exclusive) = lock(dice);
+    let mode = if is_exclusive { "Exclusive" } else { "Shared" };
+    json!([{"lock": lock, "mode": mode}])
+}
+
+/// A lock, and whether it is wanted alone, of whoever asks.
+pub(crate) fn lock(dice: &mut Rng) -> (&'static str, bool) {
+    let name = LOCKS.get(dice.usize(..LOCKS.len())).copied();
+    (name.unwrap_or("door"), dice.u32(..3) == 0)
 }

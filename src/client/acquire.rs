@@ -143,7 +143,6 @@ async fn wait(request: Request) -> Result<Slots, AcquireError> {
     let (reply, answer) = oneshot::channel();
     let slots = engine.begin(Begin {
         plan,
-        own_name: None,
         patience,
         tried_once,
         cancel: request.cancel.as_ref().map(|cancel| cancel.cancelled()),

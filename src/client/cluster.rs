@@ -22,8 +22,9 @@ use crate::api::key::QualifiedKey;
 use crate::api::limit::{ConcurrencyLimit, ConcurrencyLimitSpec};
 use crate::api::lock::{Lock, LockSpec};
 use crate::api::names;
-use crate::api::status::{HolderKind, Lease, LedgerStatus};
+use crate::api::status::{self, HolderKind, Lease, LedgerStatus};
 use crate::api::{SlotClaim, claim};
+use crate::ledger::Level;
 
 const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/json-patch+json";
@@ -134,7 +135,7 @@ impl Cluster {
                 let status = limit.status.unwrap_or_default();
                 let slots = Some(i64::from(limit.spec.slots));
                 let level = status.level.filter(|_| limit.spec.decay.is_some());
-                let used = level.map_or(0, |it| slots_of(it.units, it.units_per_slot));
+                let used = level.map_or(0, |it| slots_used(&it));
                 Some(Found {
                     coming_back: used,
                     ..found(slots, &status.ledger, &self.namespace)
@@ -329,10 +330,14 @@ fn meaning(error: kube::Error, creates: bool) -> StoreError {
     }
 }
 
-/// Whole slots of a level, the last of them perhaps in part.
-fn slots_of(units: i64, units_per_slot: i64) -> i64 {
-    let slot = units_per_slot.max(1);
-    units.saturating_add(slot.saturating_sub(1)) / slot
+/// Whole slots of a level, as the ledger counts them.
+fn slots_used(level: &status::Level) -> i64 {
+    let parts = |units: i64| u64::try_from(units).unwrap_or(0);
+    let level = Level {
+        parts: parts(level.units),
+        parts_per_slot: parts(level.units_per_slot),
+    };
+    i64::try_from(level.slots()).unwrap_or(i64::MAX)
 }
 
 /// What a status says of who holds; names of our own namespace stand alone.

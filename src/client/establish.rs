@@ -14,7 +14,7 @@ use super::engine::Engine;
 use super::error::AcquireError;
 use super::lease::Origin;
 use super::plan::Plan;
-use super::store::{ClaimAt, ClaimVersion, NewClaim, StoreError, Swap};
+use super::store::{ClaimVersion, NewClaim, StoreError, Swap};
 use crate::api::claim::{ClaimPhase, SlotClaimSpec};
 
 /// For how long a server may not answer before an acquisition fails that has no time of its own.
@@ -207,11 +207,7 @@ impl<'a> Establish<'a> {
         if self.plan.difference(&found.spec, user).is_none() {
             return self.adopt(caller, found, true).await;
         }
-        let at = ClaimAt {
-            name: found.name.clone(),
-            uid: found.uid.clone(),
-            session: found.spec.session.clone(),
-        };
+        let at = found.at();
         let released = bounded(self.engine, self.engine.store().release(&at));
         match caller.attend(released).await {
             Ok(_) | Err(StoreError::NotFound(_) | StoreError::Refused(_)) => {}
@@ -358,11 +354,7 @@ pub(super) async fn adopt(
     former_ended: bool,
 ) -> Result<Option<Claimed>, StoreError> {
     let swap = Swap {
-        at: ClaimAt {
-            name: found.name.clone(),
-            uid: found.uid.clone(),
-            session: found.spec.session.clone(),
-        },
+        at: found.at(),
         seq: found.spec.renew.seq,
         version: found.version,
         session: engine.session().to_owned(),

@@ -59,13 +59,12 @@ impl Follow {
         let wished = wishes.wait_for(|wish| *wish != Wish::Keep).await;
         let wished = wished.map_or(Wish::Detach, |wish| *wish);
         let quiet = self.hold.lease(|lease, now| lease.is_quiet(now)) == Some(true);
-        if loss == Loss::Expired && wished == Wish::Release && !quiet && self.stays_for_its_pod() {
+        let ours = matches!(loss, Loss::Expired | Loss::Revoked(_)) && !quiet;
+        let gives_back = ours && wished == Wish::Release;
+        if gives_back && loss == Loss::Expired && self.stays_for_its_pod() {
             // It does not lapse.
             let _ = self.send_release(Duration::ZERO).await;
-        } else if matches!(loss, Loss::Expired | Loss::Revoked(_))
-            && wished == Wish::Release
-            && !quiet
-        {
+        } else if gives_back {
             // One try, for it lapses anyway.
             let told = bounded(&self.engine, self.engine.store().release(&self.at)).await;
             debug!(target: "sluice::client", claim = self.at.name, told = told.is_ok(), "gave back what was lost");

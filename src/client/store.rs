@@ -37,6 +37,17 @@ pub struct ClaimVersion {
     pub status: SlotClaimStatus,
 }
 
+impl ClaimVersion {
+    /// What a write of it tests: this claim, in the hands of whoever has it now.
+    pub(crate) fn at(&self) -> ClaimAt {
+        ClaimAt {
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+            session: self.spec.session.clone(),
+        }
+    }
+}
+
 impl From<SlotClaim> for ClaimVersion {
     fn from(claim: SlotClaim) -> Self {
         let meta = claim.metadata;

@@ -1,7 +1,9 @@
 //! Whatever a program can use of the SDK has an example: a plain look at the source, for rustdoc has no lint for it. That
 //! examples compile and run is shown by the tests of the documentation.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::docs::files;
 
 /// Folders of the SDK.
 const FOLDERS: [&str; 4] = ["src/client", "src/embedded", "src/blocking", "src/bridge"];
@@ -19,19 +21,6 @@ const DECLARATIONS: [&str; 8] = [
 ];
 /// What declares a method, in a public trait.
 const METHODS: [&str; 2] = ["    fn ", "    async fn "];
-
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|it| it == "rs") {
-            found.push(path);
-        }
-    }
-    found
-}
 
 /// Declarations of a source that have no example, and how many have one.
 fn without_example(source: &str) -> (Vec<String>, usize) {
@@ -61,7 +50,11 @@ fn without_example(source: &str) -> (Vec<String>, usize) {
 fn every_public_item_of_the_sdk_has_an_example() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut missing, mut shown) = (Vec::new(), 0);
-    for path in FOLDERS.iter().flat_map(|it| sources(&root.join(it))) {
+    let mut sources = Vec::new();
+    for folder in FOLDERS {
+        files(&root.join(folder), "rs", &mut sources);
+    }
+    for path in sources {
         let source = std::fs::read_to_string(&path).unwrap();
         let (of_file, of_file_shown) = without_example(&source);
         shown += of_file_shown;

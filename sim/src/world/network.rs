@@ -58,6 +58,11 @@ pub(super) struct Visitor {
     call: Call,
 }
 
+/// What a sender makes of silence.
+pub(super) fn unanswered() -> Answer {
+    Err(Failure::Unknown("none in time".to_owned()))
+}
+
 impl World {
     /// How long one way takes.
     pub(super) fn latency(&mut self) -> u64 {
@@ -157,6 +162,16 @@ impl World {
         fate
     }
 
+    /// What a sender hears, and when: the answer, or at its deadline that there was none.
+    pub(super) fn way_back(&mut self, answer: Answer, deadline: u64) -> (Answer, u64) {
+        let back = self.latency().saturating_add(self.now);
+        if back > deadline {
+            (unanswered(), deadline.max(self.now))
+        } else {
+            (answer, back)
+        }
+    }
+
     /// A request arrives.
     pub(super) fn arrive(&mut self, id: u64) {
         let Some(travelling) = self.travelling.get(&id) else {
@@ -169,17 +184,16 @@ impl World {
             return;
         }
         let (call, fate) = (travelling.call.clone(), travelling.fate.clone());
-        let unknown = || Err(Failure::Unknown("none in time".to_owned()));
         let answer = match fate {
             Fate::Plain => self.serve(place, &call),
-            Fate::LostBefore => unknown(),
+            Fate::LostBefore => unanswered(),
             Fate::LostAfter => {
                 let _ = self.serve(place, &call);
-                unknown()
+                unanswered()
             }
             Fate::Late(late) => {
                 self.schedule(late, What::Late(Visitor { place, call }));
-                unknown()
+                unanswered()
             }
             Fate::Twice(late) => {
                 let answer = self.serve(place, &call);
@@ -193,17 +207,11 @@ impl World {
                     format!("controller {place}")
                 });
                 self.crash(place, SECOND);
-                unknown()
+                unanswered()
             }
         };
         self.note(3, id);
-        let deadline = sent.saturating_add(TIMEOUT_US);
-        let back = self.latency().saturating_add(self.now);
-        let (answer, at) = if back > deadline {
-            (unknown(), deadline.max(self.now))
-        } else {
-            (answer, back)
-        };
+        let (answer, at) = self.way_back(answer, sent.saturating_add(TIMEOUT_US));
         if let Some(travelling) = self.travelling.get_mut(&id) {
             travelling.answer = Some(answer);
         }

@@ -82,12 +82,25 @@ pub struct Holder {
     pub(super) works_until: u64,
 }
 
+/// Most tries of a create, an adoption or a release.
+const TRIES_MAX: u32 = 20;
+
 /// The guard of a holder's deadline: the larger of two seconds and a tenth of the lease.
 fn guard(lease: u64) -> u64 {
     (lease / 10).max(2 * SECOND)
 }
 
 impl Holder {
+    /// Counts one more try; false, and its end, when there were too many.
+    pub(super) fn tries_again(&mut self) -> bool {
+        self.tries = self.tries.saturating_add(1);
+        if self.tries > TRIES_MAX {
+            self.stage = Stage::Over;
+            return false;
+        }
+        true
+    }
+
     /// Its clock.
     pub(super) fn clock(&self, now: u64) -> u64 {
         let shown = u128::from(now).saturating_mul(u128::from(self.rate)) / 1_000_000;

@@ -62,8 +62,6 @@ pub(super) struct Settings {
 /// An acquisition that is to begin.
 pub(super) struct Begin {
     pub(super) plan: Plan,
-    /// The name of its claim, where one process of a pod has it at a time.
-    pub(super) own_name: Option<OwnName>,
     /// How long the caller waits.
     pub(super) patience: Option<Duration>,
     /// It does not want to wait for anybody.
@@ -202,16 +200,16 @@ impl Engine {
     }
 
     /// Begins an acquisition: its guard, before it has come to anything.
-    pub(super) fn begin(self: &Arc<Self>, mut begin: Begin) -> Result<Slots, AcquireError> {
+    pub(super) fn begin(self: &Arc<Self>, begin: Begin) -> Result<Slots, AcquireError> {
         if begin.plan.id.is_none()
             && self.has_template_limits(&begin.plan)
             && let Some(direct) = self.store.direct()
         {
             return self.begin_at_once(direct, begin);
         }
-        let name = match (&begin.plan.id, &begin.plan.pod_name) {
-            (Some(id), _) => id.clone(),
-            (None, None) => random_name("claim-"),
+        let (name, own_name) = match (&begin.plan.id, &begin.plan.pod_name) {
+            (Some(id), _) => (id.clone(), None),
+            (None, None) => (random_name("claim-"), None),
             (None, Some(name)) => {
                 let own_name = OwnName::numbered(name).ok_or_else(|| {
                     AcquireError::Unavailable(format!(
@@ -219,13 +217,11 @@ impl Engine {
                         begin.plan.shown
                     ))
                 })?;
-                let name = own_name.as_str().to_owned();
-                begin.own_name = Some(own_name);
-                name
+                (own_name.as_str().to_owned(), Some(own_name))
             }
         };
         self.launch(&name, |engine, hold| {
-            Box::pin(follow::acquire(engine, hold, begin))
+            Box::pin(follow::acquire(engine, hold, begin, own_name))
         })
     }
 

@@ -60,10 +60,14 @@ fn who_waits(engine: &Arc<Engine>, hold: &Arc<Hold>, begin: Begin) -> (Arc<Plan>
     (plan, caller)
 }
 
-/// An acquisition from its begin to its end.
-pub(super) async fn acquire(counted: Counted, hold: Arc<Hold>, mut begin: Begin) {
+/// An acquisition from its begin to its end. With the name of its claim, where one process of a pod has it at a time.
+pub(super) async fn acquire(
+    counted: Counted,
+    hold: Arc<Hold>,
+    begin: Begin,
+    own_name: Option<OwnName>,
+) {
     let engine = Arc::clone(counted.engine());
-    let own_name = begin.own_name.take();
     let (plan, mut caller) = who_waits(&engine, &hold, begin);
     let name = hold.name().to_owned();
     let registered = caller.attend(counted.register(&name, &hold, Some(&plan)));

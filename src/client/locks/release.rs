@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::pair::Pair;
 use super::{LockError, Locks};
 use crate::client::lease::Loss;
-use crate::client::store::{ClaimAt, Found, StoreError, Wanted};
+use crate::client::store::{Found, StoreError, Wanted};
 
 /// How long a release waits until the lock is seen to be free.
 const FREED_WITHIN: Duration = Duration::from_secs(10);
@@ -38,11 +38,7 @@ impl Locks {
         let Some(claim) = self.granted(pair).await? else {
             return Err(pair.not_holder("it holds nothing"));
         };
-        let at = ClaimAt {
-            name: claim.name,
-            uid: claim.uid,
-            session: claim.spec.session,
-        };
+        let at = claim.at();
         let released = self
             .sent(|store| async move { store.release(&at).await })
             .await;

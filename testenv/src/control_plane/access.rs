@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{ObjectMeta, PostParams};
 use kube::config::AuthInfo;
@@ -60,8 +60,30 @@ impl ControlPlane {
     /// # Errors
     /// When the account does not exist.
     pub async fn client_for_service_account(&self, namespace: &str, name: &str) -> Result<Client> {
-        let token = self.token(namespace, name).await?;
+        let token = self.token(namespace, name, None).await?;
         self.client_with(kubeconfig::by_token(token), name)
+    }
+
+    /// Gives a configuration with the token that a pod of a ServiceAccount finds mounted: bound to that pod.
+    ///
+    /// # Errors
+    /// When the account or the pod does not exist.
+    pub async fn config_in_pod(
+        &self,
+        namespace: &str,
+        account: &str,
+        pod: &impl kube::ResourceExt,
+    ) -> Result<Config> {
+        let bound = BoundObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Pod".to_owned()),
+            name: Some(pod.name_any()),
+            uid: pod.uid(),
+        };
+        let mut config = self.admin.clone();
+        let token = self.token(namespace, account, Some(bound)).await?;
+        config.auth_info = kubeconfig::by_token(token);
+        Ok(config)
     }
 
     /// Writes a kubeconfig that acts as any user in any groups (`system:authenticated` comes by itself).
@@ -84,7 +106,7 @@ impl ControlPlane {
         namespace: &str,
         name: &str,
     ) -> Result<PathBuf> {
-        let token = self.token(namespace, name).await?;
+        let token = self.token(namespace, name, None).await?;
         self.write_kubeconfig(kubeconfig::by_token(token))
     }
 
@@ -253,11 +275,17 @@ impl ControlPlane {
             .map_err(Error::request(what))
     }
 
-    async fn token(&self, namespace: &str, name: &str) -> Result<String> {
+    async fn token(
+        &self,
+        namespace: &str,
+        name: &str,
+        bound: Option<BoundObjectReference>,
+    ) -> Result<String> {
         let what = format!("get a token for ServiceAccount {namespace}/{name}");
         let request = TokenRequest {
             spec: TokenRequestSpec {
                 expiration_seconds: Some(TOKEN_SECONDS),
+                bound_object_ref: bound,
                 ..TokenRequestSpec::default()
             },
             ..TokenRequest::default()

@@ -3,13 +3,9 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{Api, PostParams};
-use kube::config::AuthInfo;
-use kube::{Config, ResourceExt as _};
+use kube::Config;
 use serde_json::json;
-use sluice::client::{AcquireError, Client, Pod};
+use sluice::client::{AcquireError, Client, ClientBuilder, Pod};
 
 use super::helm::RELEASE;
 use super::stories::Space;
@@ -26,15 +22,23 @@ pub(super) async fn a_program_lives_as_long_as_its_pod(space: &Space) {
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": format!("{RELEASE}-claimer")},
             "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": space.namespace()}]}))
         .await;
-    let (one, other) = (runs(space, "one").await, runs(space, "other").await);
+    let (one, other) = (
+        space.pod_of_program("one").await,
+        space.pod_of_program("other").await,
+    );
     let inside = config_in(space, &one).await;
 
     // Whoever is not in that pod is told so, and what to do.
-    for (config, pod) in [
-        (inside.clone(), &other),
-        (config_unbound(space).await, &one),
+    let outside = space
+        .plane()
+        .client_for_service_account(space.namespace(), "default");
+    for (client, pod) in [
+        (client(space, inside.clone(), &other).await, &other),
+        (
+            connect(space, Client::builder().kube(outside.await.unwrap()), &one).await,
+            &one,
+        ),
     ] {
-        let client = client(space, config, pod).await;
         let error = client.concurrency("card").acquire().await.unwrap_err();
         assert!(matches!(error, AcquireError::Forbidden(_)), "{error:?}");
         let told = error.to_string();
@@ -67,50 +71,21 @@ pub(super) async fn a_program_lives_as_long_as_its_pod(space: &Space) {
     space.end("other").await;
 }
 
-/// A pod that asks for nothing, and runs.
-async fn runs(space: &Space, name: &str) -> Pod {
-    space.pod(name).ungated().create().await;
-    let pod = space.running(name).await;
-    Pod::new(name, pod.uid().unwrap(), "main")
+async fn client(space: &Space, config: Config, pod: &Pod) -> Client {
+    connect(space, Client::builder().config(config), pod).await
 }
 
-async fn client(space: &Space, config: Config, pod: &Pod) -> Client {
-    let builder = Client::builder().config(config).pod(pod.clone());
+async fn connect(space: &Space, builder: ClientBuilder, pod: &Pod) -> Client {
+    let builder = builder.pod(pod.clone());
     let builder = builder.namespace(space.namespace()).lease(LEASE);
     builder.connect().await.unwrap()
 }
 
 /// As a program in a pod has it: with a token that is bound to that pod.
 async fn config_in(space: &Space, pod: &Pod) -> Config {
-    let bound = BoundObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Pod".to_owned()),
-        name: Some(pod.name().to_owned()),
-        uid: space.get(pod.name()).await.uid(),
-    };
-    config_with(space, Some(bound)).await
-}
-
-/// As a program outside of all pods may have it.
-async fn config_unbound(space: &Space) -> Config {
-    config_with(space, None).await
-}
-
-async fn config_with(space: &Space, bound: Option<BoundObjectReference>) -> Config {
-    let accounts: Api<ServiceAccount> = Api::namespaced(space.client(), space.namespace());
-    let request = TokenRequest {
-        spec: TokenRequestSpec {
-            bound_object_ref: bound,
-            ..TokenRequestSpec::default()
-        },
-        ..TokenRequest::default()
-    };
-    let post = PostParams::default();
-    let answer = accounts.create_token_request("default", &post, &request);
-    let mut config = space.plane().config();
-    config.auth_info = AuthInfo {
-        token: Some(answer.await.unwrap().status.unwrap().token.into()),
-        ..AuthInfo::default()
-    };
-    config
+    let pod = space.get(pod.name()).await;
+    let config = space
+        .plane()
+        .config_in_pod(space.namespace(), "default", &pod);
+    config.await.unwrap()
 }

@@ -1,37 +1,25 @@
 //! `sluice run --pod`: what a container runs holds for as long as its pod lives, and is found again by its next start.
 
-use std::process::{Child, Stdio};
-
 use kube::ResourceExt as _;
 
+use super::column;
 use super::json as shown;
-use super::run::{lives, send};
-use super::{column, run};
+use super::run::{DEAF, Running, finds, lives};
 use crate::support::World;
 
-/// Starts what a container of this pod runs.
-fn start(world: &World, uid: &str, folder: &std::path::Path, script: &str) -> Child {
-    let arguments = ["run", "--pod", "--slots", "gpu", "-n", world.namespace()];
-    let said = std::fs::File::create(folder.join("said")).unwrap();
-    world
-        .sluice_command(&[&arguments[..], &["--", "sh", "-c", script]].concat())
-        .env("SLUICE_POD_NAME", "w")
-        .env("SLUICE_POD_UID", uid)
-        .env("SLUICE_CONTAINER", "main")
-        .current_dir(folder)
-        .stdout(Stdio::null())
-        .stderr(said)
-        .spawn()
-        .unwrap()
-}
-
-async fn wrote(world: &World, folder: &std::path::Path, name: &str) -> String {
-    let path = folder.join(name);
-    let text = || std::fs::read_to_string(&path).unwrap_or_default();
-    world
-        .eventually(&format!("file {name}"), async || text().ends_with('\n'))
-        .await;
-    text().trim().to_owned()
+/// Starts what the container of this pod runs.
+fn start(world: &World, uid: &str, script: &str) -> Running {
+    let environment = [
+        ("SLUICE_POD_NAME", "w"),
+        ("SLUICE_POD_UID", uid),
+        ("SLUICE_CONTAINER", "main"),
+    ];
+    Running::start_with(
+        world,
+        &environment,
+        &["run", "--pod", "--slots", "gpu"],
+        script,
+    )
 }
 
 #[tokio::test]
@@ -40,33 +28,29 @@ async fn a_container_that_starts_again_has_its_claim_and_its_former_command_is_d
     world.limit("gpu", 1).await;
     world.pod("w").ungated().create().await;
     let uid = world.running("w").await.uid().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let mut first = start(&world, &uid, folder.path(), run::DEAF);
-    let pid = wrote(&world, folder.path(), "pid").await;
+    let mut first = start(&world, &uid, DEAF);
+    let pid = first.wrote(&world, "pid").await;
     let holders = || shown(&world, &["holders", "gpu"]);
     let claims = column(&holders(), "uid");
     assert_eq!(claims.len(), 1);
-    send("-KILL", first.id());
-    first.wait().unwrap();
+    first.signal("-KILL");
+    first.child.wait().unwrap();
     // It starts again while the former command is still being ended.
-    let script = format!(
-        "case \"$(cut -d' ' -f3 /proc/{pid}/stat 2> /dev/null)\" in ''|Z) echo dead > found;; *) echo alive > found;; esac; \
-         while [ ! -e go ]; do sleep 0.05; done"
-    );
-    let mut again = start(&world, &uid, folder.path(), &script);
-    assert_eq!(wrote(&world, folder.path(), "found").await, "dead");
+    let script = format!("{}; while [ ! -e go ]; do sleep 0.05; done", finds(&pid));
+    let again = start(&world, &uid, &script);
+    assert_eq!(again.wrote(&world, "found").await, "dead");
     assert!(!lives(&pid));
     assert_eq!(column(&holders(), "uid"), claims, "the same claim");
-    std::fs::write(folder.path().join("go"), "").unwrap();
-    assert_eq!(again.wait().unwrap().code(), Some(0));
+    std::fs::write(again.file("go"), "").unwrap();
+    assert_eq!(again.end().0.code(), Some(0));
     world.holders("gpu", []).await;
 
     // The pod ends under it.
-    let mut third = start(&world, &uid, folder.path(), "echo > held; sleep 600");
-    wrote(&world, folder.path(), "held").await;
+    let third = start(&world, &uid, "echo > held; sleep 600");
+    third.wrote(&world, "held").await;
     world.end("w").await;
-    assert_eq!(third.wait().unwrap().code(), Some(122));
-    let said = std::fs::read_to_string(folder.path().join("said")).unwrap();
+    let (status, _, said) = third.end();
+    assert_eq!(status.code(), Some(122));
     assert!(said.contains("PodEnded"), "{said}");
     world.holders("gpu", []).await;
     world.finish().await;

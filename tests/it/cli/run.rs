@@ -24,11 +24,16 @@ pub(super) struct Running {
 impl Running {
     /// Starts one. The shell script finds itself in the folder.
     pub(super) fn start(world: &World, arguments: &[&str], script: &str) -> Self {
-        Self::start_with(world, &world.plane().kubeconfig(), arguments, script)
+        Self::start_with(world, &[], arguments, script)
     }
 
-    /// Starts one with this kubeconfig.
-    fn start_with(world: &World, kubeconfig: &Path, arguments: &[&str], script: &str) -> Self {
+    /// Starts one with these variables in its environment.
+    pub(super) fn start_with(
+        world: &World,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+        script: &str,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let all = [
             arguments,
@@ -38,7 +43,7 @@ impl Running {
         let said = std::fs::File::create(folder.path().join("said")).unwrap();
         let child = world
             .sluice_command(&all)
-            .env("KUBECONFIG", kubeconfig)
+            .envs(environment.iter().copied())
             .current_dir(folder.path())
             .stdout(Stdio::piped())
             .stderr(said)
@@ -253,29 +258,29 @@ async fn a_lost_lease_stops_the_command() {
     world.finish().await;
 }
 
-/// Whoever comes next finds the former command dead. The way in which its `sluice` ends is given.
-async fn next_finds_it_dead(world: &World, end: impl AsyncFnOnce(&Running)) -> Running {
-    next_finds_dead(world, &world.plane().kubeconfig(), end).await
+/// Writes down whether the process of this number is alive. A zombie, whom a stopped parent does not bury, is dead.
+pub(super) fn finds(pid: &str) -> String {
+    format!(
+        "case \"$(cut -d' ' -f3 /proc/{pid}/stat 2> /dev/null)\" in ''|Z) echo dead > found;; *) echo alive > found;; esac"
+    )
 }
 
-/// The same, of a `sluice` that has this kubeconfig.
+/// Whoever comes next finds the former command dead. The way in which its `sluice` ends is given.
+async fn next_finds_it_dead(world: &World, end: impl AsyncFnOnce(&Running)) -> Running {
+    next_finds_dead(world, &[], end).await
+}
+
+/// The same, of a `sluice` that has these variables in its environment.
 async fn next_finds_dead(
     world: &World,
-    kubeconfig: &Path,
+    environment: &[(&str, &str)],
     end: impl AsyncFnOnce(&Running),
 ) -> Running {
     let arguments = ["run", "--slots", "gpu", "--lease", "15s"];
-    let first = Running::start_with(world, kubeconfig, &arguments, DEAF);
+    let first = Running::start_with(world, environment, &arguments, DEAF);
     let pid = first.wrote(world, "pid").await;
-    // A zombie, whom a stopped parent does not bury, is dead.
-    let script = format!(
-        "case \"$(cut -d' ' -f3 /proc/{pid}/stat 2> /dev/null)\" in ''|Z) echo dead > found;; *) echo alive > found;; esac"
-    );
-    let next = Running::start(
-        world,
-        &["run", "--slots", "gpu", "--timeout", "90s"],
-        &script,
-    );
+    let arguments = ["run", "--slots", "gpu", "--timeout", "90s"];
+    let next = Running::start(world, &arguments, &finds(&pid));
     world.waiting("gpu", 1).await;
     end(&first).await;
     // Its lease has to run out first.
@@ -316,7 +321,8 @@ async fn cut_off(name: &str, wire: Wire) {
     world.limit("gpu", 1).await;
     let proxy = Proxy::to_server(&world);
     let kubeconfig = proxy.kubeconfig(&world);
-    let first = next_finds_dead(&world, &kubeconfig, async |_| proxy.set(wire)).await;
+    let environment = [("KUBECONFIG", kubeconfig.to_str().unwrap())];
+    let first = next_finds_dead(&world, &environment, async |_| proxy.set(wire)).await;
     proxy.set(Wire::Whole);
     let (status, _, said) = first.end();
     assert_eq!(status.code(), Some(122), "{said}");

@@ -82,10 +82,9 @@ async fn a_holder_that_hears_nothing_stops_before_the_next_one_holds() {
 async fn a_program_of_a_pod_finds_its_claim_again_after_a_silence() {
     let world = World::new("sdk-silent-pod").await;
     world.limit("gpu", 1).await;
-    world.pod("w").ungated().create().await;
-    let uid = kube::ResourceExt::uid(&world.running("w").await).unwrap();
+    let pod = world.pod_of_program("w").await;
     let proxy = Proxy::to_server(&world);
-    let far = client_through(&world, &proxy, Some(Pod::new("w", uid, "main"))).await;
+    let far = client_through(&world, &proxy, Some(pod)).await;
     let beliefs = Beliefs::default();
     let slots = far.concurrency("gpu").acquire().await.unwrap();
     let (uid, first) = (slots.uid(), beliefs.begin(&slots.uid().unwrap(), 1));

@@ -12,13 +12,6 @@ use super::faulty::{Call, Faulty};
 use super::stage::{LEASE, builder, claims, client, empty};
 use crate::support::World;
 
-/// A pod that asks for nothing, and runs.
-async fn running(world: &World, name: &str) -> Pod {
-    world.pod(name).ungated().create().await;
-    let pod = world.running(name).await;
-    Pod::new(name, pod.uid().unwrap(), "main")
-}
-
 async fn client_in(world: &World, pod: &Pod) -> Client {
     builder(world).pod(pod.clone()).connect().await.unwrap()
 }
@@ -38,7 +31,7 @@ async fn dies(client: Client) {
 async fn it_is_held_without_renewals_until_the_pod_has_ended() {
     let world = World::new("sdk-pod-end").await;
     world.limit("gpu", 1).await;
-    let pod = running(&world, "w").await;
+    let pod = world.pod_of_program("w").await;
     let inside = client_in(&world, &pod).await;
     let slots = inside.concurrency("gpu").acquire().await.unwrap();
     let granted = only_claim(&world).await;
@@ -76,7 +69,7 @@ async fn it_is_held_without_renewals_until_the_pod_has_ended() {
 async fn a_container_that_starts_again_finds_what_it_held() {
     let world = World::new("sdk-pod-again").await;
     world.limit("gpu", 2).await;
-    let pod = running(&world, "w").await;
+    let pod = world.pod_of_program("w").await;
     let former = client_in(&world, &pod).await;
     let first = former.concurrency("gpu").acquire().await.unwrap();
     let second = former.concurrency("gpu").acquire().await.unwrap();
@@ -118,7 +111,7 @@ async fn a_container_that_starts_again_finds_what_it_held() {
 async fn a_container_that_wants_something_else_gives_its_former_claim_back() {
     let world = World::new("sdk-pod-other").await;
     world.limit("gpu", 3).await;
-    let pod = running(&world, "w").await;
+    let pod = world.pod_of_program("w").await;
     let former = client_in(&world, &pod).await;
     let slots = former.concurrency("gpu").occupy(2).acquire().await.unwrap();
     let uid = slots.uid();
@@ -152,7 +145,7 @@ async fn only_uid(world: &World, pod: &str) -> String {
 async fn what_was_detached_is_resumed_in_its_pod_alone() {
     let world = World::new("sdk-pod-resume").await;
     world.limit("gpu", 1).await;
-    let pod = running(&world, "w").await;
+    let pod = world.pod_of_program("w").await;
     let here = client_in(&world, &pod).await;
     let slots = here.concurrency("gpu").acquire().await.unwrap();
     let (uid, reference) = (slots.uid(), slots.detach().unwrap());
@@ -179,7 +172,7 @@ async fn what_was_detached_is_resumed_in_its_pod_alone() {
 async fn a_pod_that_vanishes_keeps_its_slots_until_its_process_cannot_believe() {
     let world = World::new("sdk-pod-gone").await;
     world.limit("gpu", 1).await;
-    let pod = running(&world, "w").await;
+    let pod = world.pod_of_program("w").await;
     let faulty = Faulty::new(&world);
     let inside = Client::builder()
         .store(faulty.clone())

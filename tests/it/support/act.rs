@@ -28,6 +28,13 @@ impl Space {
         PodBuilder::new(self, name)
     }
 
+    /// A pod that asks for nothing and runs, as a program in its container `main` knows it.
+    pub(crate) async fn pod_of_program(&self, name: &str) -> sluice::client::Pod {
+        self.pod(name).ungated().create().await;
+        let uid = self.running(name).await.uid().unwrap();
+        sluice::client::Pod::new(name, uid, "main")
+    }
+
     /// Creates a limit with this many slots, and waits until it grants.
     pub(crate) async fn limit(&self, name: &str, slots: i32) {
         self.limit_with(name, json!({"slots": slots})).await;

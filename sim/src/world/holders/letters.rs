@@ -7,7 +7,7 @@ use sluice::controller::transport::Failure;
 use super::{holder_works, is_to_be_had};
 use crate::server::{Call, Reply, SeenClaim};
 use crate::transport::Answer;
-use crate::world::network::Fate;
+use crate::world::network::{Fate, unanswered};
 use crate::world::processes::Stage;
 use crate::world::{SECOND, What, World};
 
@@ -84,17 +84,16 @@ impl World {
             return;
         }
         let (call, fate) = (letter.call.clone(), letter.fate.clone());
-        let unknown = || Err(Failure::Unknown("none in time".to_owned()));
         let answer = match fate {
             Fate::Plain => self.server.serve_holder(number, &call),
-            Fate::LostBefore => unknown(),
+            Fate::LostBefore => unanswered(),
             Fate::LostAfter | Fate::KillsAfter => {
                 let _ = self.server.serve_holder(number, &call);
-                unknown()
+                unanswered()
             }
             Fate::Late(late) => {
                 self.schedule(late, What::LateLetter(number, Box::new(call)));
-                unknown()
+                unanswered()
             }
             Fate::Twice(late) => {
                 let answer = self.server.serve_holder(number, &call);
@@ -104,13 +103,7 @@ impl World {
             Fate::Answered(failure) => Err(failure),
         };
         self.note(9, id);
-        let deadline = sent.saturating_add(PATIENCE_US);
-        let back = self.latency().saturating_add(self.now);
-        let (answer, at) = if back > deadline {
-            (unknown(), deadline.max(self.now))
-        } else {
-            (answer, back)
-        };
+        let (answer, at) = self.way_back(answer, sent.saturating_add(PATIENCE_US));
         if let Some(letter) = self.letters.get_mut(&id) {
             letter.answer = Some(answer);
         }

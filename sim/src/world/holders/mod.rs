@@ -20,8 +20,6 @@ use crate::server::{Call, Change, SeenClaim};
 const LOOK_EVERY_MS: u64 = 400;
 /// A process looks at its claim itself after so much time without news, now and then.
 const LOOKS_ITSELF_ONE_IN: u64 = 20;
-/// Most tries of a create, an adoption or a release.
-const TRIES_MAX: u32 = 20;
 
 fn test(path: &str, value: Value) -> PatchOperation {
     let path = path.to_owned();
@@ -136,9 +134,7 @@ impl World {
         if holder.is_busy || clock < holder.retry_after {
             return;
         }
-        holder.tries = holder.tries.saturating_add(1);
-        if holder.tries > TRIES_MAX {
-            holder.stage = Stage::Over;
+        if !holder.tries_again() {
             return;
         }
         let looks = holder.adopts.is_some() || holder.tries.is_multiple_of(2);
@@ -229,9 +225,7 @@ impl World {
         if clock < holder.believes_from {
             return;
         }
-        holder.tries = holder.tries.saturating_add(1);
-        if holder.tries > TRIES_MAX {
-            holder.stage = Stage::Over;
+        if !holder.tries_again() {
             return;
         }
         let operations = vec![

@@ -1,9 +1,5 @@
 //! Claims at their creation: whose they are, what they may name, which pod they may live as long as.
 
-use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{Api, PostParams};
-use kube::config::AuthInfo;
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
@@ -162,7 +158,11 @@ async fn a_claim_lives_as_long_as_the_creators_own_pod_only() {
         object["spec"]["podRef"] = pod_ref;
         object
     };
-    let inside = world.client_in(&own.name_any(), &own.uid().unwrap()).await;
+    let inside = world
+        .plane
+        .config_in_pod(&world.namespace, "default", &own)
+        .await;
+    let inside = Client::try_from(inside.unwrap()).unwrap();
     create_dry(&inside, &world.namespace, &with(reference(&own)))
         .await
         .unwrap();
@@ -191,33 +191,4 @@ async fn a_claim_lives_as_long_as_the_creators_own_pod_only() {
         create_dry(&unbound, &world.namespace, &with(reference(&own))).await,
     )
     .unwrap();
-}
-
-impl World {
-    /// A client with the token that a pod of the ServiceAccount `default` has.
-    async fn client_in(&self, pod: &str, uid: &str) -> Client {
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.plane.client(), &self.namespace);
-        let request = TokenRequest {
-            spec: TokenRequestSpec {
-                bound_object_ref: Some(BoundObjectReference {
-                    api_version: Some("v1".to_owned()),
-                    kind: Some("Pod".to_owned()),
-                    name: Some(pod.to_owned()),
-                    uid: Some(uid.to_owned()),
-                }),
-                ..TokenRequestSpec::default()
-            },
-            ..TokenRequest::default()
-        };
-        let answer = accounts
-            .create_token_request("default", &PostParams::default(), &request)
-            .await
-            .unwrap();
-        let mut config = self.plane.config();
-        config.auth_info = AuthInfo {
-            token: Some(answer.status.unwrap().token.into()),
-            ..AuthInfo::default()
-        };
-        Client::try_from(config).unwrap()
-    }
 }
