@@ -8,7 +8,8 @@
 //! Beyond client-go: a Lease that vanishes is left alone for a whole duration by everybody but the leader
 //! (the leader makes it anew at once), and every accession has a new epoch, above all that any status
 //! shows. Two may hold a mandate at once only where somebody deletes the Lease just before a process starts, or
-//! twice within its duration: safety does not rest on mandates.
+//! twice within its duration, or empties it while the answer to a candidate's write is on its way: safety does not
+//! rest on mandates.
 //!
 //! Tested in `decide_tests`, a table of cases, and in `histories`, where two candidates meet everything.
 
