@@ -1,9 +1,9 @@
 //! The controller as a process of its own: the release binary, serving one namespace.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::process::Stdio;
 
+use sluice_testenv::Ports;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -14,6 +14,7 @@ use super::stage::{Stage, cpu_seconds, eventually};
 pub(super) struct Controller {
     process: Child,
     port: u16,
+    _ports: Ports,
 }
 
 impl Controller {
@@ -42,7 +43,8 @@ impl Controller {
     fn launch(stage: &Stage, namespace: &str, flags: &[&str]) -> Result<Self> {
         let log = stage.directory().join(format!("sluice-{namespace}.log"));
         let log = File::options().create(true).append(true).open(log)?;
-        let port = free_port()?;
+        let mut ports = Ports::new()?;
+        let port = ports.take()?;
         let process = Command::new(env!("CARGO_BIN_EXE_sluice"))
             .arg("controller")
             .arg(format!("--namespaces={namespace}"))
@@ -53,7 +55,11 @@ impl Controller {
             .stderr(log)
             .kill_on_drop(true)
             .spawn()?;
-        Ok(Self { process, port })
+        Ok(Self {
+            process,
+            port,
+            _ports: ports,
+        })
     }
 
     /// Waits until it has listed everything.
@@ -133,9 +139,4 @@ impl Controller {
         stream.read_to_string(&mut answer).await?;
         Ok(answer)
     }
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

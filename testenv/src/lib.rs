@@ -75,3 +75,4 @@ pub use crate::control_plane::{ControlPlane, Options, Snapshot};
 pub use crate::error::{Error, Result};
 pub use crate::kubelet::{DEDICATED, EXIT_CODE, FakeNodes, NodeOptions, RUN_FOR, STOP_AFTER};
 pub use crate::metrics::RequestKind;
+pub use crate::ports::Ports;

@@ -5,7 +5,7 @@
 //! the kernel's ephemeral range, so that no outgoing connection takes one.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
@@ -14,14 +14,15 @@ const FIRST: u16 = 20_000;
 const LAST: u16 = 31_999;
 
 /// Ports held until this is dropped or the process ends.
-pub(crate) struct Ports {
+pub struct Ports {
     held: Vec<File>,
     next: u16,
     directory: PathBuf,
 }
 
 impl Ports {
-    pub(crate) fn new() -> Result<Self> {
+    /// None yet.
+    pub fn new() -> Result<Self> {
         let directory = std::env::temp_dir().join("sluice-testenv-ports");
         fs::create_dir_all(&directory)
             .map_err(Error::io(format!("create {}", directory.display())))?;
@@ -33,7 +34,7 @@ impl Ports {
     }
 
     /// Takes a free port on 127.0.0.1.
-    pub(crate) fn take(&mut self) -> Result<u16> {
+    pub fn take(&mut self) -> Result<u16> {
         for _ in FIRST..=LAST {
             let port = self.next;
             self.next = if port == LAST { FIRST } else { port + 1 };
@@ -46,6 +47,11 @@ impl Ports {
             first: FIRST,
             last: LAST,
         })
+    }
+
+    /// Takes a free port, as an address to listen at.
+    pub fn take_address(&mut self) -> Result<SocketAddr> {
+        Ok((Ipv4Addr::LOCALHOST, self.take()?).into())
     }
 
     fn lock(&self, port: u16) -> Option<File> {

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use sluice_testenv::ControlPlane;
+use sluice_testenv::{ControlPlane, Ports};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -42,6 +42,7 @@ pub(super) struct Process {
     child: Child,
     health: SocketAddr,
     log: PathBuf,
+    _ports: Ports,
     _heir: Heir,
 }
 
@@ -103,7 +104,10 @@ impl Program {
     pub(super) fn start(mut self, directory: &Path) -> Process {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = directory.join(format!("release-{number}.log"));
-        let [health, _] = ["--health-addr", "--metrics-addr"].map(|flag| self.move_port(flag));
+        let mut ports = Ports::new().unwrap();
+        let [health, metrics] = [(); 2].map(|()| ports.take_address().unwrap());
+        self.listens_at("--health-addr", health);
+        self.listens_at("--metrics-addr", metrics);
         let mut command = self.command();
         command.stderr(File::create(&log).unwrap());
         let child = command.spawn().unwrap();
@@ -112,16 +116,13 @@ impl Program {
             child,
             health,
             log,
+            _ports: ports,
         }
     }
 
-    /// Makes it listen where nothing else does.
-    fn move_port(&mut self, flag: &str) -> SocketAddr {
+    fn listens_at(&mut self, flag: &str, address: SocketAddr) {
         let at = self.arguments.iter().position(|it| it == flag).unwrap() + 1;
-        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let address = free.local_addr().unwrap();
         self.arguments[at] = address.to_string();
-        address
     }
 
     fn command(&self) -> Command {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use sluice_testenv::{Component, ControlPlane, FakeNodes, NodeOptions, Options};
 
-use crate::support::{PodFacts as _, World};
+use crate::support::{PodFacts as _, World, ours_are_served};
 
 const PODS: usize = 40;
 
@@ -49,6 +49,7 @@ async fn the_api_server_is_killed_and_restarted_twice() {
             .start_component(Component::ApiServer)
             .await
             .unwrap();
+        ours_are_served(&world.client()).await;
     }
     world
         .eventually("all pods to have had their turn", async || {

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use sluice_testenv::Ports;
 
 use super::orphans::Registered;
 
@@ -56,6 +58,7 @@ pub(crate) struct Controller {
     log: PathBuf,
     health: SocketAddr,
     metrics: SocketAddr,
+    _ports: Ports,
     _registered: Registered,
 }
 
@@ -65,7 +68,8 @@ impl Controller {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let scope = run.namespaces.first().map_or("all", String::as_str);
         let log = directory.join(format!("controller-{number}-{scope}.log"));
-        let (health, metrics) = (free_address(), free_address());
+        let mut ports = Ports::new().unwrap();
+        let [health, metrics] = [(); 2].map(|()| ports.take_address().unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
         command
             .arg("controller")
@@ -97,6 +101,7 @@ impl Controller {
             log,
             health,
             metrics,
+            _ports: ports,
         }
     }
 
@@ -163,14 +168,6 @@ impl Drop for Controller {
             eprintln!("log of the controller: {}", self.log.display());
         }
     }
-}
-
-/// An address that nothing listens at. Somebody else may take it before the controller does, which then says so.
-fn free_address() -> SocketAddr {
-    TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }
 
 fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {

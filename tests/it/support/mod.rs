@@ -14,6 +14,7 @@
 //! gate and label from the start, as a user without our admission policies would write them.
 
 mod act;
+mod bell;
 mod claim;
 mod controller;
 mod dice;
@@ -32,7 +33,7 @@ pub(crate) use self::controller::Fault;
 pub(crate) use self::dice::Dice;
 pub(crate) use self::pod::PodFacts;
 pub(crate) use self::proxy::{Proxy, Wire};
-pub(crate) use self::stage::install_crds;
+pub(crate) use self::stage::{install_crds, ours_are_served};
 pub(crate) use self::world::World;
 
 /// How long anything may take before a test fails, in seconds: far longer than it does.

@@ -9,6 +9,7 @@ use kube::Client;
 use sluice_testenv::history::{Assumptions, Scope};
 use sluice_testenv::{ControlPlane, FakeNodes};
 
+use super::bell::Bell;
 use super::controller::{Controller, Fault, Run};
 use super::stage::Stage;
 use super::{PATIENCE_SECONDS, POLL_MILLIS};
@@ -21,6 +22,7 @@ pub(super) struct Scene {
     pub(super) controllers: RefCell<Vec<Controller>>,
     pub(super) assumptions: RefCell<Assumptions>,
     run: RefCell<Run>,
+    _bell: Bell,
 }
 
 /// One namespace of a world, and what users do and see in it.
@@ -93,6 +95,7 @@ impl Plan {
             !self.everywhere || self.stage.is_some(),
             "other tests have namespaces on the shared control plane"
         );
+        let bell = Bell::set();
         let stage = match self.stage {
             Some((plane, nodes)) => Stage::own(plane, nodes).await,
             None => Stage::shared().await,
@@ -112,6 +115,7 @@ impl Plan {
             controllers: RefCell::default(),
             assumptions: RefCell::default(),
             run: RefCell::new(run),
+            _bell: bell,
         });
         let space = |namespace| Space {
             scene: Rc::clone(&scene),
