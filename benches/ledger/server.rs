@@ -236,12 +236,15 @@ fn limit(slots: usize) -> PoolObject {
         deleting: false,
         spec: Part::Read(spec(slots)),
         // It was there before its pods: an earlier controller has fenced it.
-        status: Part::Read(PoolStatus {
-            schema: STATUS_SCHEMA,
-            batch: Some("earlier-1".into()),
-            fenced: true,
-            ..PoolStatus::default()
-        }),
+        status: Part::Read(
+            PoolStatus {
+                schema: STATUS_SCHEMA,
+                batch: Some("earlier-1".into()),
+                fenced: true,
+                ..PoolStatus::default()
+            }
+            .into(),
+        ),
         owner: None,
         released: Default::default(),
         set_aside: None,

@@ -2,7 +2,7 @@
 
 use sluice::api::claim::{ClaimPhase, ClaimSlots, SlotClaimSpec};
 use sluice::controller::transport::Kind;
-use sluice::ledger::{Name, PoolKey, PoolKind, PoolStatus, Uid};
+use sluice::ledger::{Name, PoolKey, PoolKind, Uid};
 
 use crate::check::Violation;
 use crate::orders::{wait, wrong};
@@ -43,7 +43,7 @@ fn uid(world: &World, name: &str) -> Option<Uid> {
 
 fn holds(world: &World, key: &PoolKey, uid: &Uid) -> bool {
     let status = world.server.pool(key).and_then(|pool| pool.status.read());
-    status.is_some_and(|status: &PoolStatus| status.entries().any(|it| it.uid == *uid))
+    status.is_some_and(|status| status.entries().any(|it| it.uid == *uid))
 }
 
 /// A process works for three seconds and says that it has done.

@@ -98,7 +98,7 @@ async fn a_tested_status_write_asks_for_generation_and_batch(site: &impl Site) {
         guard,
         ..write(&first, status)
     };
-    is_conflict(put(site, &write(&first, tested.status.clone())).await);
+    is_conflict(put(site, &write(&first, (*tested.status).clone())).await);
     let second = put(site, &tested).await.unwrap();
     assert_eq!(second.status.read().unwrap().batch, Some("a-2".into()));
     // Now the batch is another one.

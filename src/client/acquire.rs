@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use super::engine::Begin;
+use super::engine::{Begin, Begun};
 use super::error::{AcquireError, RunError, TryAcquireError};
 use super::handle::Client;
 use super::request::Request;
@@ -54,15 +54,10 @@ impl fmt::Debug for Acquisition {
 
 /// Starts an acquisition.
 pub(super) fn acquire(request: Request) -> Acquisition {
-    Acquisition(
-        async move {
-            match request.max_retries {
-                Some(retries) => again(request, retries).await,
-                None => wait(request).await,
-            }
-        }
-        .boxed(),
-    )
+    Acquisition(match request.max_retries {
+        Some(retries) => again(request, retries).boxed(),
+        None => wait(request).boxed(),
+    })
 }
 
 /// Tries once.
@@ -131,8 +126,25 @@ async fn again(request: Request, retries: u32) -> Result<Slots, AcquireError> {
 }
 
 async fn wait(request: Request) -> Result<Slots, AcquireError> {
+    let Begun { slots, answer } = begin(request)?;
+    let Some(answer) = answer else {
+        return Ok(slots);
+    };
+    // From here on, dropping the guard gives up.
+    match answer.await {
+        Ok(Ok(())) => Ok(slots),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(AcquireError::Closed),
+    }
+}
+
+/// Begins what was asked for; what asks for nothing is held.
+fn begin(request: Request) -> Result<Begun, AcquireError> {
     let Some(plan) = request.plan()? else {
-        return Ok(Slots::nothing());
+        return Ok(Begun {
+            slots: Slots::nothing(),
+            answer: None,
+        });
     };
     let engine = Arc::clone(request.client.engine());
     let tried_once = plan.timeout == Some(Duration::ZERO);
@@ -140,23 +152,16 @@ async fn wait(request: Request) -> Result<Slots, AcquireError> {
         Some(Duration::ZERO) => Some(TRY_PATIENCE),
         timeout => timeout,
     };
-    let (reply, answer) = oneshot::channel();
-    let slots = engine.begin(Begin {
+    let begun = engine.begin(Begin {
         plan,
         patience,
         tried_once,
         cancel: request.cancel.as_ref().map(|cancel| cancel.cancelled()),
-        reply,
     })?;
-    if let (Some(tracker), Some(hold)) = (&request.tracker, slots.hold()) {
+    if let (Some(tracker), Some(hold)) = (&request.tracker, begun.slots.hold()) {
         tracker.add(hold);
     }
-    // From here on, dropping the guard gives up.
-    match answer.await {
-        Ok(Ok(())) => Ok(slots),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(AcquireError::Closed),
-    }
+    Ok(begun)
 }
 
 /// Takes up what was detached.

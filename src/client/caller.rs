@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::clock::Stamp;
 use super::detail;
-use super::engine::Engine;
+use super::engine::{Engine, Reply};
 use super::error::AcquireError;
 use super::events::EventKind;
 use super::hold::{Hold, Wish};
@@ -35,7 +35,7 @@ pub(super) struct Caller {
     engine: Arc<Engine>,
     hold: Arc<Hold>,
     plan: Arc<Plan>,
-    reply: Option<oneshot::Sender<Result<(), AcquireError>>>,
+    reply: Option<Reply>,
     begun: Stamp,
     deadline: Option<Instant>,
     tried_once: bool,
@@ -50,7 +50,7 @@ pub(super) struct Patience {
     pub(super) time: Option<Duration>,
     pub(super) tried_once: bool,
     pub(super) cancel: Option<BoxFuture<'static, ()>>,
-    pub(super) reply: oneshot::Sender<Result<(), AcquireError>>,
+    pub(super) reply: Reply,
 }
 
 impl Caller {

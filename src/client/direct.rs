@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::lease::Loss;
 use super::slots::Token;
 use super::store::{ClaimVersion, NewClaim, StoreError};
+use crate::api::claim::SlotClaimSpec;
 use crate::ledger::Uid;
 
 /// Who holds a claim in this process, and is told when it is lost.
@@ -76,7 +77,8 @@ pub enum AtOnce {
     /// It is granted, and lasts as long as the process does not give it back.
     Granted(DirectId),
     /// It waits, or was refused: it has to be let go of, and followed like any other claim.
-    Waits(DirectId),
+    /// Its spec is given back.
+    Waits(DirectId, Box<SlotClaimSpec>),
 }
 
 /// A store that decides on the thread that asks.

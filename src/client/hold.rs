@@ -204,9 +204,13 @@ impl Hold {
         }
         let follows = self.acquired_event();
         if wish == Wish::Release && follows != 0 && self.state().lost.value.is_none() {
-            let held = self.now().at_most_since(direct.since);
-            let kind = EventKind::Released { held, follows };
-            self.tell(&engine, &direct, kind);
+            let (name, uid) = (self.name(), direct.id.as_str());
+            engine
+                .events()
+                .emit_timed(name, Some(uid), &direct.shown, || {
+                    let held = self.now().at_most_since(direct.since);
+                    EventKind::Released { held, follows }
+                });
         }
         self.end(Ok(()));
         engine.note_change();

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use super::caller::{Caller, Patience};
-use super::engine::{Counted, Engine};
+use super::engine::{Counted, Engine, Reply};
 use super::error::AcquireError;
 use super::establish::{Claimed, adopt, bounded};
 use super::follow::Follow;
@@ -29,7 +27,7 @@ pub(super) async fn resume(
     hold: Arc<Hold>,
     claim: ClaimRef,
     pod: Option<Pod>,
-    reply: oneshot::Sender<Result<(), AcquireError>>,
+    reply: Reply,
 ) {
     let engine = Arc::clone(counted.engine());
     let mut plan = Plan {

@@ -22,11 +22,13 @@ impl Direct for Embedded {
             },
             |world, uid| {
                 let uid = uid?;
-                let phase = world.row(&uid).map(Row::phase);
-                Ok(if phase == Some(ClaimPhase::Granted) {
-                    AtOnce::Granted(DirectId(uid))
-                } else {
-                    AtOnce::Waits(DirectId(uid))
+                let row = world.row(&uid);
+                Ok(match row.filter(|it| it.phase() != ClaimPhase::Granted) {
+                    None if row.is_some() => AtOnce::Granted(DirectId(uid)),
+                    waits => {
+                        let spec = waits.map(|row| row.spec.clone());
+                        AtOnce::Waits(DirectId(uid), Box::new(spec.unwrap_or_default()))
+                    }
                 })
             },
         )

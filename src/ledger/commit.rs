@@ -6,6 +6,8 @@
 //! status they are added to: whatever was planned from older news falls out and is planned anew.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::book::Ledger;
 use super::bounds::{
@@ -20,6 +22,9 @@ use super::pool::{Add, Fence, Flight, Leaving, Pool, Purpose};
 use super::request::{Phase, Place};
 use super::time::Tick;
 use super::timers::Timer;
+
+/// The longest number of a batch, and what stands before it.
+const BATCH_DIGITS: usize = 21;
 
 impl Ledger {
     /// Looks at a pool and asks for what it needs: a read, a step of its fence, a write.
@@ -63,7 +68,7 @@ impl Ledger {
         };
         let (uid, version, generation) = (seen.uid.clone(), seen.version, seen.generation);
         let base_batch = base.batch.clone();
-        let mut next = base.clone();
+        let mut next = PoolStatus::clone(base);
         let mut draft = Draft::default();
         if mutant::is(Mutant::FirstLeaseLostAtStart) && pool.written_at == Tick(0) {
             next.leases.drain(..next.leases.len().min(1));
@@ -94,12 +99,13 @@ impl Ledger {
         }
         let now = self.now.tick;
         self.batches = self.batches.saturating_add(1);
-        let batch = Batch::from(format!("{}-{}", self.options.process, self.batches));
+        let batch = self.name_batch();
         next.schema = STATUS_SCHEMA;
         next.epoch = self.epoch.unwrap_or_default();
         next.leader = Some(self.options.process.clone());
         next.previous_batch = base_batch.clone();
         next.batch = Some(batch.clone());
+        let next = Arc::new(next);
         let Some(pool) = self.pools.get_mut(key) else {
             return;
         };
@@ -119,7 +125,7 @@ impl Ledger {
         pool.flight = Some(Flight {
             batch: batch.clone(),
             base: version,
-            status: next.clone(),
+            status: Arc::clone(&next),
             adds: draft.adds,
             removes: draft.removes,
             purpose,
@@ -144,6 +150,14 @@ impl Ledger {
                 batch,
                 status: next,
             })));
+    }
+
+    /// Process and number.
+    fn name_batch(&self) -> Batch {
+        let process = self.options.process.as_str();
+        let mut name = String::with_capacity(process.len().saturating_add(BATCH_DIGITS));
+        let _ = write!(name, "{process}-{}", self.batches);
+        Batch::from(name)
     }
 
     fn apply_removes(&self, key: &PoolKey, next: &mut PoolStatus, draft: &mut Draft) {

@@ -80,7 +80,7 @@ pub struct StatusWrite {
     /// Its id.
     pub batch: Batch,
     /// The whole status.
-    pub status: PoolStatus,
+    pub status: Arc<PoolStatus>,
 }
 
 /// What a status write is conditional on.

@@ -17,10 +17,10 @@ use super::end::{End, judge};
 use super::ids::{Amount, Attempt, PoolKey, Token, Uid};
 use super::mutant::{self, Mutant};
 use super::object::Mode;
-use super::pool::{Add, Fence, Purpose};
+use super::pool::{Add, Entry, Fence, Purpose};
 use super::request::{Phase, Request, Why};
 use super::timers::Timer;
-use super::view::{Ask, RequestView, Wants};
+use super::view::{Ask, GrantedLease, RequestView, Wants};
 
 impl Ledger {
     /// Takes the next step of a pool's fence; what its next write is for.
@@ -318,6 +318,9 @@ impl Ledger {
             return;
         };
         let late = mutant::is(Mutant::LateEditCounts);
+        if self.is_counted_as_recorded(uid, request) && !late {
+            return;
+        }
         let keys: Vec<PoolKey> = match &request.view.granted {
             Some(granted) if !late => granted
                 .leases
@@ -368,6 +371,27 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// All that its record names is durable, and nothing else is known to be named by it: the ordinary day.
+    fn is_counted_as_recorded(&self, uid: &Uid, request: &Request) -> bool {
+        let Some(granted) = &request.view.granted else {
+            return false;
+        };
+        let is_durable = |lease: &GrantedLease| {
+            let entry = self
+                .pools
+                .get(&lease.pool)
+                .and_then(|it| it.entries.get(uid));
+            let same = |it: &Entry| it.attempt == granted.attempt && it.amount == lease.amount;
+            request.named.contains(&lease.pool)
+                && entry.is_some_and(same)
+                && !mutant::is(Mutant::AdoptTwice)
+        };
+        let is_recorded = |key: &PoolKey| granted.leases.iter().any(|it| it.pool == *key);
+        granted.leases.iter().all(is_durable) && request.named.iter().all(is_recorded)
+    }
+}
+
 /// Nobody holds what was taken for a rate: whoever was told of it has used it.
 fn is_take(amount: Amount) -> bool {
     matches!(amount, Amount::Rate(_))
@@ -375,7 +399,7 @@ fn is_take(amount: Amount) -> bool {
 
 /// The entry belongs to the very reveal that runs: an entry of another attempt could be taken for void
 /// by somebody who has not seen the reveal yet, so it is written anew.
-fn is_counted(entry: Option<&super::pool::Entry>, add: &Add) -> bool {
+fn is_counted(entry: Option<&Entry>, add: &Add) -> bool {
     entry.is_some_and(|entry| entry.attempt == add.attempt && entry.amount == add.amount)
 }
 

@@ -147,7 +147,9 @@ impl Ledger {
             if !plan.is_durable() {
                 return;
             }
-            request.phase = Phase::Revealing(plan.clone(), Sending::new(now));
+            if let Phase::Taking(plan) = std::mem::replace(&mut request.phase, Phase::Waiting) {
+                request.phase = Phase::Revealing(plan, Sending::new(now));
+            }
         }
         let Phase::Revealing(_, sending) = &mut request.phase else {
             return;

@@ -244,10 +244,13 @@ impl Ledger {
         let Some(request) = self.requests.get_mut(uid) else {
             return;
         };
-        let text = Arc::new(RequestText {
-            attempt: None,
-            ..(*request.view.text).clone()
-        });
+        let text = match request.view.text.attempt {
+            None => Arc::clone(&request.view.text),
+            Some(_) => Arc::new(RequestText {
+                attempt: None,
+                ..(*request.view.text).clone()
+            }),
+        };
         match &request.settled_text {
             None => request.settled_text = Some(text),
             Some(settled) if *settled == text => {}

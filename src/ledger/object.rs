@@ -47,7 +47,7 @@ pub struct PoolObject {
     /// What people want.
     pub spec: Part<PoolSpec>,
     /// What controllers wrote.
-    pub status: Part<PoolStatus>,
+    pub status: Part<Arc<PoolStatus>>,
     /// The family this is a derived limit of, when it says so.
     pub owner: Option<Owner>,
     /// Holders whose leases an operator released by annotation.

@@ -145,7 +145,7 @@ impl Ledger {
             return;
         };
         let mut entries = BTreeMap::new();
-        let mut placed = BTreeMap::new();
+        let mut placed = Vec::new();
         for lease in status.entries() {
             let entry = Entry {
                 amount: lease.amount,
@@ -155,21 +155,16 @@ impl Ledger {
             };
             entries.entry(lease.uid.clone()).or_insert(entry);
             if !pool.entries.contains_key(&lease.uid) {
-                placed.insert(
-                    lease.uid.clone(),
-                    (lease.kind, lease.namespace.clone(), lease.name.clone()),
-                );
+                placed.push(lease);
             }
         }
         let old = std::mem::replace(&mut pool.entries, entries);
         pool.removes
             .retain(|uid, leaving| pool.entries.get(uid) == Some(&leaving.entry));
-        let mut changed: Vec<Uid> = placed.keys().cloned().collect();
-        changed.extend(
-            old.iter()
-                .filter(|(uid, was)| pool.entries.get(*uid) != Some(*was))
-                .map(|it| it.0.clone()),
-        );
+        let changed = old
+            .iter()
+            .filter(|(uid, was)| pool.entries.get(*uid) != Some(*was));
+        self.dirty_requests.extend(changed.map(|it| it.0.clone()));
         let left: Vec<&Uid> = old
             .keys()
             .filter(|uid| !pool.entries.contains_key(*uid))
@@ -177,10 +172,16 @@ impl Ledger {
         for uid in left {
             self.forget_entry(key, uid);
         }
-        for (uid, (kind, namespace, name)) in placed {
-            self.note_entry(key, &uid, kind, namespace, name);
+        for lease in placed {
+            self.note_entry(
+                key,
+                &lease.uid,
+                lease.kind,
+                lease.namespace.clone(),
+                lease.name.clone(),
+            );
+            self.dirty_requests.insert(lease.uid.clone());
         }
-        self.dirty_requests.extend(changed);
     }
 
     fn note_entry(

@@ -40,7 +40,7 @@ impl Ledger {
             request.held = stranger.pools;
             self.reads_wanted.remove(&uid);
         }
-        if !request.view.is_revealed() {
+        if self.options.events && !request.view.is_revealed() {
             self.timers.set(
                 self.now.tick.after(NOTICE_AFTER),
                 Timer::Notice(uid.clone()),

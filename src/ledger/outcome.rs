@@ -4,6 +4,8 @@
 //! bytes, then the object is read. Whatever an answer brings is taken in like any other news, and the
 //! review decides.
 
+use std::sync::Arc;
+
 use super::backoff::back_off;
 use super::book::Ledger;
 use super::bounds::{REVEAL_REFUSED_PARK, UNKNOWN_RESENDS_MAX};
@@ -33,7 +35,7 @@ impl Ledger {
         match outcome {
             WriteOutcome::Applied(object) => self.status_applied(key, *object),
             WriteOutcome::Unknown if mutant::is(Mutant::UnknownIsApplied) => {
-                let status = pool.flight.as_ref().map(|flight| flight.status.clone());
+                let status = pool.flight.as_ref().map(|it| Arc::clone(&it.status));
                 if let (Some(seen), Some(status)) = (pool.seen.clone(), status) {
                     let status = super::object::Part::Read(status);
                     let object = PoolObject { status, ..seen };
@@ -54,7 +56,7 @@ impl Ledger {
                         uid: seen.uid.clone(),
                         guard: Guard::Version(seen.version),
                         batch: flight.batch.clone(),
-                        status: flight.status.clone(),
+                        status: Arc::clone(&flight.status),
                     };
                     self.effects.push_back(Effect::WriteStatus(Box::new(write)));
                     return;
@@ -148,7 +150,7 @@ impl Ledger {
             uid: seen.uid.clone(),
             guard,
             batch: flight.batch.clone(),
-            status: flight.status.clone(),
+            status: Arc::clone(&flight.status),
         };
         self.effects.push_back(Effect::WriteStatus(Box::new(write)));
     }

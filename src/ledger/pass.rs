@@ -35,8 +35,7 @@ impl Ledger {
         let mut wakes = Wakes::default();
         let mut heads: BTreeSet<(Rank, ShapeId)> = BTreeSet::new();
         for id in self.queues.connected(pools) {
-            let head = self.queues.line(id).and_then(|line| line.queue.first());
-            heads.extend(head.map(|rank| (rank.clone(), id)));
+            heads.extend(self.head(id));
         }
         while let Some((rank, id)) = heads.pop_first() {
             let Some(shape) = self.queues.line(id).map(|line| Arc::clone(&line.shape)) else {
@@ -52,8 +51,7 @@ impl Ledger {
                         room.insert(key.clone(), left);
                     }
                     self.start_grant(&rank.uid, id, &shape);
-                    let head = self.queues.line(id).and_then(|line| line.queue.first());
-                    heads.extend(head.map(|rank| (rank.clone(), id)));
+                    heads.extend(self.head(id));
                 }
                 Some(lacking) => {
                     self.note_tried(&rank.uid);
@@ -69,6 +67,11 @@ impl Ledger {
         for (key, at) in wakes.at {
             self.timers.set(at, Timer::Level(key));
         }
+    }
+
+    fn head(&self, id: ShapeId) -> Option<(Rank, ShapeId)> {
+        let head = self.queues.line(id)?.queue.first()?;
+        Some((head.clone(), id))
     }
 
     /// Notes when time alone will have brought back what a blocked request lacks; the pools of which that can be said,
@@ -102,18 +105,14 @@ impl Ledger {
     }
 
     /// The parts of a shape that take room: not what is absent or disabled.
-    fn takes<'a>(&self, shape: &'a Shape) -> Vec<(&'a PoolKey, Amount)> {
+    fn takes<'a>(&'a self, shape: &'a Shape) -> impl Iterator<Item = (&'a PoolKey, Amount)> {
         let counts = |key: &PoolKey| {
             self.pools
                 .get(key)
                 .is_some_and(|pool| pool.seen.is_some() && pool.mode() != Some(Mode::Disabled))
         };
-        shape
-            .demand
-            .iter()
-            .filter(|(key, _)| counts(key))
-            .map(|(key, amount)| (key, *amount))
-            .collect()
+        let demand = shape.demand.iter().map(|(key, amount)| (key, *amount));
+        demand.filter(move |(key, _)| counts(key))
     }
 
     fn room(&self, room: &Room, key: &PoolKey) -> Units {
@@ -130,7 +129,6 @@ impl Ledger {
     fn blocked_by(&self, shape: &Shape, room: &Room) -> Option<Vec<PoolKey>> {
         let lacking: Vec<PoolKey> = self
             .takes(shape)
-            .into_iter()
             .filter(|(key, amount)| self.room(room, key) < amount.units())
             .map(|(key, _)| key.clone())
             .collect();

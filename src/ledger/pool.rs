@@ -124,7 +124,7 @@ pub(super) struct Add {
 pub(super) struct Flight {
     pub(super) batch: Batch,
     pub(super) base: Version,
-    pub(super) status: PoolStatus,
+    pub(super) status: Arc<PoolStatus>,
     pub(super) adds: BTreeMap<Uid, Add>,
     pub(super) removes: BTreeMap<Uid, Leaving>,
     pub(super) purpose: Purpose,
@@ -218,7 +218,7 @@ impl Pool {
     }
 
     pub(super) fn status(&self) -> Option<&PoolStatus> {
-        self.seen.as_ref()?.status.read()
+        self.seen.as_ref()?.status.read().map(|status| &**status)
     }
 
     pub(super) fn mode(&self) -> Option<Mode> {

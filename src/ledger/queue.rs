@@ -164,9 +164,10 @@ impl Queues {
     /// it on.
     pub(super) fn connected(&self, pools: &BTreeSet<PoolKey>) -> BTreeSet<ShapeId> {
         let mut shapes = BTreeSet::new();
-        let mut seen: BTreeSet<&PoolKey> = pools.iter().collect();
-        let mut pending: Vec<&PoolKey> = pools.iter().collect();
-        while let Some(pool) = pending.pop() {
+        let mut seen: BTreeSet<&PoolKey> = BTreeSet::new();
+        let mut pending: Vec<&PoolKey> = Vec::new();
+        let mut changed = pools.iter();
+        while let Some(pool) = pending.pop().or_else(|| changed.next()) {
             for id in self.of_pool(pool) {
                 let line = self.lines.get(&id);
                 let Some(line) = line.filter(|line| !line.queue.is_empty()) else {
@@ -176,7 +177,7 @@ impl Queues {
                     continue;
                 }
                 for other in line.shape.demand.keys() {
-                    if seen.insert(other) {
+                    if !pools.contains(other) && seen.insert(other) {
                         pending.push(other);
                     }
                 }

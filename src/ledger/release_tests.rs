@@ -17,13 +17,16 @@ fn licence(version: u128, last_token: u64, leases: Vec<Lease>) -> PoolObject {
             release: ReleasePolicy::Confirmed,
             ..limit_spec(1)
         }),
-        status: Part::Read(PoolStatus {
-            schema: 1,
-            last_token: Token(last_token),
-            leases,
-            fenced: true,
-            ..PoolStatus::default()
-        }),
+        status: Part::Read(
+            PoolStatus {
+                schema: 1,
+                last_token: Token(last_token),
+                leases,
+                fenced: true,
+                ..PoolStatus::default()
+            }
+            .into(),
+        ),
         owner: None,
         released: BTreeSet::new(),
         set_aside: None,

@@ -276,7 +276,7 @@ impl Server {
             return Err(Failure::Invalid(format!("rule {rule:?}")));
         }
         let mut next = (*object).clone();
-        next.status = Part::Read(write.status.clone());
+        next.status = Part::Read(Arc::clone(&write.status));
         Ok(Object::Pool(Box::new((*self.put_pool(by, next)).clone())))
     }
 

@@ -41,7 +41,7 @@ impl Server {
             generation: 1,
             deleting: false,
             spec: Part::Read(spec),
-            status: Part::Read(PoolStatus::default()),
+            status: Part::Read(Arc::default()),
             owner,
             released: Default::default(),
             set_aside: None,
@@ -109,7 +109,7 @@ impl Server {
         if let Some(object) = self.state.pools.get(key) {
             let mut object = (**object).clone();
             if let Part::Read(status) = &mut object.status {
-                forge(status);
+                forge(Arc::make_mut(status));
             }
             self.put_pool(Writer::Person, object);
         }

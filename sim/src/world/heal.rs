@@ -2,9 +2,7 @@
 //! granted, whatever runs must end, and nothing may be left of what has ended.
 
 use sluice::api::names;
-use sluice::ledger::{
-    Amount, HolderKind, Mention, Name, PoolObject, PoolStatus, ReleasePolicy, Uid, Wants,
-};
+use sluice::ledger::{Amount, HolderKind, Mention, Name, PoolObject, ReleasePolicy, Uid, Wants};
 
 use super::owners::furniture;
 use super::{SECOND, World, nodes};
@@ -237,7 +235,7 @@ impl World {
                 .pool(&key)
                 .and_then(|pool| pool.status.read().cloned())
                 .iter()
-                .flat_map(PoolStatus::entries)
+                .flat_map(|status| status.entries())
                 .filter(|lease| lease.kind == HolderKind::Pod || lease.linger.is_none())
                 .map(|lease| lease.uid.clone())
                 .filter(|uid| self.server.claim(uid).is_none())
@@ -267,7 +265,7 @@ impl World {
                     .status
                     .read()
                     .into_iter()
-                    .flat_map(PoolStatus::entries)
+                    .flat_map(|status| status.entries())
                     .filter(|lease| {
                         self.server.claim(&lease.uid).is_none()
                             && self

@@ -63,7 +63,7 @@ pub(crate) fn next(object: &PoolObject, batch: &str, leases: Vec<Lease>) -> Pool
         batch: Some(batch.into()),
         leases,
         fenced: true,
-        ..old
+        ..(*old).clone()
     }
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn write(object: &PoolObject, status: PoolStatus) -> StatusWrite {
         uid: object.uid.clone(),
         guard: Guard::Version(object.version),
         batch: status.batch.clone().unwrap(),
-        status,
+        status: status.into(),
     }
 }
 

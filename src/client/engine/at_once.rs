@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use tokio::sync::oneshot;
 
-use super::{Begin, Counted, Engine, random_name};
-use crate::api::claim::ClaimKind;
+use super::{Begin, Begun, Counted, Engine, random_name};
+use crate::api::claim::{ClaimKind, SlotClaimSpec};
 use crate::client::direct::{AtOnce, Direct, Holder};
 use crate::client::error::AcquireError;
 use crate::client::events::EventKind;
@@ -24,7 +25,7 @@ impl Engine {
         self: &Arc<Self>,
         direct: &dyn Direct,
         mut begin: Begin,
-    ) -> Result<Slots, AcquireError> {
+    ) -> Result<Begun, AcquireError> {
         let cancelled = begin.cancel.as_mut().and_then(|it| it.now_or_never());
         if cancelled.is_some() {
             return Err(AcquireError::Cancelled {
@@ -35,7 +36,8 @@ impl Engine {
         let since = self.now();
         let hold = Arc::new(Hold::new(Arc::clone(&self.clock), &name));
         let task = self.count(&hold)?;
-        let mut spec = begin.plan.spec.clone();
+        let takes = begin.plan.spec.kind == ClaimKind::RateLimit;
+        let mut spec = std::mem::take(&mut begin.plan.spec);
         spec.session.clone_from(&self.session);
         spec.user = DIRECT_USER.to_owned();
         let holder: Arc<dyn Holder> = Arc::clone(&hold) as _;
@@ -49,11 +51,11 @@ impl Engine {
         };
         match claimed {
             AtOnce::Granted(id) => {
-                let takes = begin.plan.spec.kind == ClaimKind::RateLimit;
-                let waited = self.now().at_most_since(since);
-                let (uid, kind) = (Some(id.as_str()), EventKind::Acquired { waited });
-                let shown = begin.plan.shown;
-                let event = self.events.emit(hold.name(), uid, &shown, kind);
+                let (uid, shown) = (Some(id.as_str()), begin.plan.shown);
+                let event = self.events.emit_timed(hold.name(), uid, &shown, || {
+                    let waited = self.now().at_most_since(since);
+                    EventKind::Acquired { waited }
+                });
                 // What is taken for a rate is never told as released.
                 hold.set_acquired_event(if takes { 0 } else { event });
                 hold.begin_direct(DirectHold {
@@ -67,21 +69,31 @@ impl Engine {
                     // Nothing is held: what was taken stays taken.
                     hold.wish(Wish::Release);
                 }
-                // Whoever asked is on this thread, and listens.
-                let _ = begin.reply.send(Ok(()));
+                Ok(Begun {
+                    slots: Slots::of(hold, Arc::clone(self)),
+                    answer: None,
+                })
             }
-            AtOnce::Waits(id) => {
+            AtOnce::Waits(id, spec) => {
+                begin.plan.spec = SlotClaimSpec {
+                    user: String::new(),
+                    session: String::new(),
+                    ..*spec
+                };
                 self.listen_to_watch();
                 let counted = Counted {
                     engine: Arc::clone(self),
                     task,
                 };
-                let hold = Arc::clone(&hold);
-                self.handle
-                    .spawn(follow::go_on(counted, hold, begin, id, since));
+                let (reply, answer) = oneshot::channel();
+                let go_on = follow::go_on(counted, Arc::clone(&hold), begin, reply, id, since);
+                self.handle.spawn(go_on);
+                Ok(Begun {
+                    slots: Slots::of(hold, Arc::clone(self)),
+                    answer: Some(answer),
+                })
             }
         }
-        Ok(Slots::of(hold, Arc::clone(self)))
     }
 
     /// What was held directly has ended; whether it had not before.

@@ -67,7 +67,18 @@ pub(super) struct Begin {
     /// It does not want to wait for anybody.
     pub(super) tried_once: bool,
     pub(super) cancel: Option<BoxFuture<'static, ()>>,
-    pub(super) reply: oneshot::Sender<Result<(), AcquireError>>,
+}
+
+/// Where it is said that an acquisition holds, or why not.
+pub(super) type Reply = oneshot::Sender<Result<(), AcquireError>>;
+/// Whether it holds.
+pub(super) type Answer = oneshot::Receiver<Result<(), AcquireError>>;
+
+/// An acquisition that has begun.
+pub(super) struct Begun {
+    pub(super) slots: Slots,
+    /// What it will come to; `None` where it holds already.
+    pub(super) answer: Option<Answer>,
 }
 
 /// What is shared by all tasks and guards of a client.
@@ -200,7 +211,7 @@ impl Engine {
     }
 
     /// Begins an acquisition: its guard, before it has come to anything.
-    pub(super) fn begin(self: &Arc<Self>, begin: Begin) -> Result<Slots, AcquireError> {
+    pub(super) fn begin(self: &Arc<Self>, begin: Begin) -> Result<Begun, AcquireError> {
         if begin.plan.id.is_none()
             && self.has_template_limits(&begin.plan)
             && let Some(direct) = self.store.direct()
@@ -220,8 +231,13 @@ impl Engine {
                 (own_name.as_str().to_owned(), Some(own_name))
             }
         };
-        self.launch(&name, |engine, hold| {
-            Box::pin(follow::acquire(engine, hold, begin, own_name))
+        let (reply, answer) = oneshot::channel();
+        let slots = self.launch(&name, |engine, hold| {
+            Box::pin(follow::acquire(engine, hold, begin, reply, own_name))
+        })?;
+        Ok(Begun {
+            slots,
+            answer: Some(answer),
         })
     }
 

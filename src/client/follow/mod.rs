@@ -15,7 +15,7 @@ use tracing::debug;
 use super::caller::{Caller, Patience};
 use super::clock::Stamp;
 use super::direct::DirectId;
-use super::engine::{Begin, Counted, Engine, Registration};
+use super::engine::{Begin, Counted, Engine, Registration, Reply};
 use super::error::AcquireError;
 use super::establish::{Claimed, Establish};
 use super::events::EventKind;
@@ -48,13 +48,18 @@ pub(super) struct Follow {
 }
 
 /// What is asked for, and who waits for it.
-fn who_waits(engine: &Arc<Engine>, hold: &Arc<Hold>, begin: Begin) -> (Arc<Plan>, Caller) {
+fn who_waits(
+    engine: &Arc<Engine>,
+    hold: &Arc<Hold>,
+    begin: Begin,
+    reply: Reply,
+) -> (Arc<Plan>, Caller) {
     let plan = Arc::new(begin.plan);
     let patience = Patience {
         time: begin.patience,
         tried_once: begin.tried_once,
         cancel: begin.cancel,
-        reply: begin.reply,
+        reply,
     };
     let caller = Caller::new(engine, hold, Arc::clone(&plan), patience);
     (plan, caller)
@@ -65,10 +70,11 @@ pub(super) async fn acquire(
     counted: Counted,
     hold: Arc<Hold>,
     begin: Begin,
+    reply: Reply,
     own_name: Option<OwnName>,
 ) {
     let engine = Arc::clone(counted.engine());
-    let (plan, mut caller) = who_waits(&engine, &hold, begin);
+    let (plan, mut caller) = who_waits(&engine, &hold, begin, reply);
     let name = hold.name().to_owned();
     let registered = caller.attend(counted.register(&name, &hold, Some(&plan)));
     let (registration, former) = match registered.await {
@@ -119,11 +125,12 @@ pub(super) async fn go_on(
     counted: Counted,
     hold: Arc<Hold>,
     begin: Begin,
+    reply: Reply,
     id: DirectId,
     first_sent: Stamp,
 ) {
     let engine = Arc::clone(counted.engine());
-    let (plan, mut caller) = who_waits(&engine, &hold, begin);
+    let (plan, mut caller) = who_waits(&engine, &hold, begin, reply);
     // Nobody else has its name, and the watch does not show it before it was let go of.
     let name = hold.name().to_owned();
     let (registration, _) = match counted.register(&name, &hold, Some(&plan)).await {

@@ -50,7 +50,7 @@ pub fn pool(kind: PoolKind, object: DynamicObject) -> PoolObject {
                     .and_then(lock_spec),
             ),
         },
-        status: part(status::read(kind, status, &namespace)),
+        status: part(status::read(kind, status, &namespace).map(Arc::new)),
         owner: owner(&meta),
         released: released(&meta),
         set_aside: set_aside(&meta),

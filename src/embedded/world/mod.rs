@@ -15,7 +15,7 @@ use crate::client::Loss;
 use crate::client::direct::Holder;
 use crate::ledger::{
     ClaimPhase, ClaimTimes, Command, Epoch, Ledger, Now, Options, Owner, Part, PoolKey, PoolKind,
-    PoolObject, PoolSpec, PoolStatus, Span, Tick, Uid, Version,
+    PoolObject, PoolSpec, Span, Tick, Uid, Version,
 };
 
 /// How long what a claim came to can be read, where nobody has read it yet.
@@ -170,7 +170,7 @@ impl World {
             generation: 1,
             deleting: false,
             spec: Part::Read(spec),
-            status: Part::Read(PoolStatus::default()),
+            status: Part::Read(Arc::default()),
             owner,
             released: Default::default(),
             set_aside: None,

@@ -84,10 +84,13 @@ fn object(spec: PoolSpec, level: Option<Level>) -> PoolObject {
         generation: 1,
         deleting: false,
         spec: Part::Read(spec),
-        status: Part::Read(PoolStatus {
-            level,
-            ..Default::default()
-        }),
+        status: Part::Read(
+            PoolStatus {
+                level,
+                ..Default::default()
+            }
+            .into(),
+        ),
         owner: None,
         released: Default::default(),
         set_aside: None,
@@ -104,7 +107,7 @@ fn time_before_a_change_of_the_decay_counts_by_the_old_one_however_often_it_is_s
     let shown = |of: Decay, batch: &str| {
         let mut object = object(rated(2, of), Some(level));
         if let Part::Read(status) = &mut object.status {
-            status.batch = Some(batch.into());
+            Arc::make_mut(status).batch = Some(batch.into());
         }
         object
     };

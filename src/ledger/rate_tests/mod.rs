@@ -103,7 +103,7 @@ fn revealed(world: &World) -> usize {
     pods.filter(|it| it.is_revealed()).count()
 }
 
-fn status(world: &World) -> PoolStatus {
+fn status(world: &World) -> Arc<PoolStatus> {
     world.server.pools[&limit("api")]
         .status
         .read()

@@ -1,5 +1,7 @@
 //! What is beyond a bound, and what is refused for good: a clear word, and everybody else goes on.
 
+use std::sync::Arc;
+
 use super::super::bounds::{LEASES_MAX, REQUESTS_MAX};
 use super::super::*;
 use super::people::end_pod;
@@ -22,7 +24,7 @@ fn create(world: &mut World, name: &str) -> Uid {
     world.server.put_pod(view).uid
 }
 
-fn status(world: &World) -> PoolStatus {
+fn status(world: &World) -> Arc<PoolStatus> {
     let object = &world.server.pools[&limit("gpu")];
     object.status.read().unwrap().clone()
 }

@@ -254,7 +254,7 @@ impl Checker {
             .filter(|pod| holds(pod))
             .filter_map(lease_of)
             .sum();
-        let entries = pool.status.read().map_or(0, PoolStatus::units);
+        let entries = pool.status.read().map_or(0, |status| status.units());
         if running > spec.capacity && running > entries {
             let name = &newcomer.name;
             return Err(format!(
@@ -271,6 +271,8 @@ mod tests {
     //! The checker can fail: one wrong history for each thing it looks for.
     use super::super::server::{Server, limit};
     use super::super::{limit_spec, pod};
+    use std::sync::Arc;
+
     use super::*;
 
     fn lease(name: &str, token: u64) -> Lease {
@@ -307,7 +309,7 @@ mod tests {
             last_token,
             ..Default::default()
         };
-        object.status = Part::Read(status);
+        object.status = Part::Read(status.into());
         server.put_pool(object);
     }
 
@@ -347,6 +349,7 @@ mod tests {
             let Part::Read(status) = &mut object.status else {
                 panic!()
             };
+            let status = Arc::make_mut(status);
             status.epoch = Epoch(epoch);
             status.leader = Some(leader.into());
             server.put_pool(object);

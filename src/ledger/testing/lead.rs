@@ -1,5 +1,7 @@
 //! Who may decide: followers, leaders that may be deposed, epochs nobody reached, aborts that need proof.
 
+use std::sync::Arc;
+
 use super::super::*;
 use super::server::{Server, limit};
 use super::{limit_spec, pod};
@@ -14,13 +16,16 @@ fn now(tick: u64) -> Now {
 /// A fenced limit `gpu` of one slot, written in this term.
 fn fenced(server: &mut Server, epoch: u64, leader: &str) -> PoolObject {
     let mut object = server.create_pool(limit("gpu"), limit_spec(1));
-    object.status = Part::Read(PoolStatus {
-        fenced: true,
-        epoch: Epoch(epoch),
-        leader: Some(leader.into()),
-        batch: Some("earlier-1".into()),
-        ..PoolStatus::default()
-    });
+    object.status = Part::Read(
+        PoolStatus {
+            fenced: true,
+            epoch: Epoch(epoch),
+            leader: Some(leader.into()),
+            batch: Some("earlier-1".into()),
+            ..PoolStatus::default()
+        }
+        .into(),
+    );
     server.put_pool(object)
 }
 
@@ -118,11 +123,14 @@ fn a_status_of_a_later_term_stops_everything_until_the_epoch_is_raised() {
         let mut rival = ledger.clone();
         let mut shown = other.clone();
         shown.version = Version(1_000);
-        shown.status = Part::Read(PoolStatus {
-            epoch: Epoch(epoch),
-            leader: Some(writer.into()),
-            ..PoolStatus::default()
-        });
+        shown.status = Part::Read(
+            PoolStatus {
+                epoch: Epoch(epoch),
+                leader: Some(writer.into()),
+                ..PoolStatus::default()
+            }
+            .into(),
+        );
         see(&mut rival, 2, &shown);
         assert_eq!(rival.leads(), !stops, "epoch {epoch} of {writer}");
         let asked = effects(&mut rival);
@@ -148,11 +156,14 @@ fn an_absurd_epoch_sets_that_pool_alone_aside() {
     let mut server = Server::default();
     let mut ledger = leader(&mut server);
     let mut absurd = server.create_pool(limit("db"), limit_spec(1));
-    absurd.status = Part::Read(PoolStatus {
-        epoch: Epoch(bounds::EPOCH_AHEAD_MAX * 2),
-        leader: Some("q".into()),
-        ..PoolStatus::default()
-    });
+    absurd.status = Part::Read(
+        PoolStatus {
+            epoch: Epoch(bounds::EPOCH_AHEAD_MAX * 2),
+            leader: Some("q".into()),
+            ..PoolStatus::default()
+        }
+        .into(),
+    );
     see(&mut ledger, 2, &absurd);
     ledger.handle(now(2), Command::RequestSeen(Box::new(pod("b", "db"))));
     assert!(ledger.leads());
@@ -230,6 +241,7 @@ fn an_abort_is_not_sent_once_a_read_shows_a_successor() {
     ledger.handle(now(4), Command::RequestRead { uid, found });
     object.version = Version(6_000);
     if let Part::Read(status) = &mut object.status {
+        let status = Arc::make_mut(status);
         status.epoch = Epoch(3);
         status.leader = Some("q".into());
     }

@@ -16,7 +16,7 @@ pub(super) fn operator_acts(world: &mut World) {
         .status
         .read()
         .into_iter()
-        .flat_map(PoolStatus::entries)
+        .flat_map(|status| status.entries())
         .map(|it| it.uid.clone())
         .collect();
     object.released.extend(

@@ -171,13 +171,13 @@ fn heal(seed: u64, world: &mut World, checker: &mut Checker) {
         world.server.story(30)
     );
     for pool in world.server.pools.values() {
-        let held = pool.status.read().map_or(0, PoolStatus::units);
+        let held = pool.status.read().map_or(0, |status| status.units());
         let of = |it: &super::world::Controller| {
             let uids: Vec<Uid> = pool
                 .status
                 .read()
                 .into_iter()
-                .flat_map(PoolStatus::entries)
+                .flat_map(|status| status.entries())
                 .map(|it| it.uid.clone())
                 .collect();
             let requests: Vec<_> = uids

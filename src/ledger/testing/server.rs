@@ -83,7 +83,7 @@ impl Server {
             generation: 1,
             deleting: false,
             spec: Part::Read(spec),
-            status: Part::Read(PoolStatus::default()),
+            status: Part::Read(Arc::default()),
             owner: None,
             released: Default::default(),
             set_aside: None,
@@ -206,7 +206,7 @@ impl Server {
             return WriteOutcome::Invalid(rule.to_owned());
         }
         let next = PoolObject {
-            status: Part::Read(write.status.clone()),
+            status: Part::Read(Arc::clone(&write.status)),
             ..object
         };
         WriteOutcome::Applied(Box::new(self.put_pool(next)))
