@@ -139,8 +139,8 @@ async fn wait(request: Request) -> Result<Slots, AcquireError> {
 }
 
 /// Begins what was asked for; what asks for nothing is held.
-fn begin(request: Request) -> Result<Begun, AcquireError> {
-    let Some(plan) = request.plan()? else {
+fn begin(mut request: Request) -> Result<Begun, AcquireError> {
+    let Some(plan) = request.take_plan()? else {
         return Ok(Begun {
             slots: Slots::nothing(),
             answer: None,

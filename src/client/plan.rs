@@ -55,7 +55,7 @@ pub(super) struct Plan {
 
 impl Draft {
     /// Checks it; `None` where nothing is asked for.
-    pub(super) fn plan(&self) -> Result<Option<Plan>, AcquireError> {
+    pub(super) fn plan(self) -> Result<Option<Plan>, AcquireError> {
         if self.slots.is_empty() && self.locks.is_empty() {
             return Ok(None);
         }
@@ -73,7 +73,7 @@ impl Draft {
         if let Some(id) = &self.id {
             check_id(id)?;
         }
-        let holder = self.holder.clone().unwrap_or_default();
+        let holder = self.holder.unwrap_or_default();
         if holder.chars().count() > MAX_HOLDER_LENGTH {
             return Err(invalid(format!(
                 "the holder has more than {MAX_HOLDER_LENGTH} characters"
@@ -90,7 +90,7 @@ impl Draft {
             .timeout
             .map(|timeout| whole_seconds("timeout", timeout, (0, MAX_CLAIM_SECONDS)));
         let shown = shown(&slots, &locks);
-        let template = self.template.clone().map(|template| {
+        let template = self.template.map(|template| {
             let keys = slots.iter().map(|entry| entry.limit.clone()).collect();
             (keys, template)
         });
@@ -111,7 +111,7 @@ impl Draft {
             ..SlotClaimSpec::default()
         };
         Ok(Some(Plan {
-            id: self.id.clone(),
+            id: self.id,
             pod_name: pod.map(|pod| pod.claim_name(&spec)),
             spec,
             timeout: self.timeout,

@@ -9,7 +9,7 @@ fn draft() -> Draft {
 }
 
 fn refusal(draft: &Draft) -> String {
-    match draft.plan() {
+    match draft.clone().plan() {
         Err(AcquireError::Invalid(why)) => why,
         other => panic!("{other:?}"),
     }

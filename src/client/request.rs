@@ -345,8 +345,8 @@ impl Request {
         super::acquire::run(self, body).await
     }
 
-    pub(super) fn plan(&self) -> Result<Option<Plan>, AcquireError> {
-        self.draft.plan()
+    pub(super) fn take_plan(&mut self) -> Result<Option<Plan>, AcquireError> {
+        std::mem::take(&mut self.draft).plan()
     }
 }
 

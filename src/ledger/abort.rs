@@ -72,8 +72,8 @@ impl Ledger {
             .map(|id| Place::Aside(id, Cause::Unsettled));
         if let Some(request) = self.requests.get_mut(uid) {
             let refusal = match &request.phase {
-                Phase::Revealing(_, sending) => Arc::clone(&sending.message),
-                Phase::Waiting | Phase::Taking(_) | Phase::Aborting(_) | Phase::Held => "".into(),
+                Phase::Revealing(_, sending) => sending.message.clone(),
+                Phase::Waiting | Phase::Taking(_) | Phase::Aborting(_) | Phase::Held => None,
             };
             let sending = Sending {
                 message: refusal,
@@ -183,7 +183,7 @@ impl Ledger {
         {
             request.aside_until = Some((
                 until,
-                Cause::RevealRefused(Arc::clone(&abort.sending.message)),
+                Cause::RevealRefused(abort.sending.message.clone().unwrap_or_default()),
             ));
             self.timers.set(until, Timer::Request(uid.clone()));
         }

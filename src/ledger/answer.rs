@@ -57,7 +57,7 @@ impl Ledger {
         if !message.is_empty() {
             self.stats.reveals_refused = self.stats.reveals_refused.saturating_add(1);
             sending.refused_since.get_or_insert(now);
-            sending.message = message.into();
+            sending.message = Some(message.into());
         }
         sending.state = Sent::Doubtful;
         request.read_after = now;
@@ -228,7 +228,7 @@ impl Ledger {
             return;
         };
         if abort.sending.tries == REFUSALS_BEFORE_EVENT && abort.sending.refused_since.is_some() {
-            let message = abort.sending.message.to_string();
+            let message = abort.sending.message.clone().unwrap_or_default();
             self.tell_abort_refused(uid, &message);
         }
     }

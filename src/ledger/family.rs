@@ -95,7 +95,7 @@ impl Ledger {
 
     /// Some request is in a queue for it, or being granted.
     fn is_waited_for(&self, key: &PoolKey) -> bool {
-        self.queues.of_pool(key).next().is_some()
+        self.queues.is_wanted(key)
     }
 
     /// Creates what is reserved and missing, and puts right what is not as derived.

@@ -61,6 +61,14 @@ pub(super) struct Queues {
     ids: BTreeMap<Arc<Shape>, ShapeId>,
     lines: BTreeMap<ShapeId, Line>,
     by_pool: BTreeMap<PoolKey, BTreeSet<ShapeId>>,
+    /// The line that was left last, if nobody has come since: most often the next one is of its shape.
+    resting: Option<ShapeId>,
+}
+
+impl Line {
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.aside == 0 && self.granting == 0
+    }
 }
 
 impl Queues {
@@ -68,24 +76,32 @@ impl Queues {
         self.lines.get(&id)
     }
 
-    /// The shapes that take from a pool.
-    pub(super) fn of_pool(&self, pool: &PoolKey) -> impl Iterator<Item = ShapeId> {
-        self.by_pool.get(pool).into_iter().flatten().copied()
+    /// The lines of shapes that take from a pool, in which somebody is.
+    fn of_pool(&self, pool: &PoolKey) -> impl Iterator<Item = (ShapeId, &Line)> {
+        let ids = self.by_pool.get(pool).into_iter().flatten();
+        ids.filter_map(|id| Some((*id, self.lines.get(id)?)))
+            .filter(|(_, line)| !line.is_empty())
+    }
+
+    /// Whether anybody waits for a pool, or is about to get it.
+    pub(super) fn is_wanted(&self, pool: &PoolKey) -> bool {
+        self.of_pool(pool).next().is_some()
     }
 
     /// Requests that wait for a pool, those that stand aside included.
     pub(super) fn waiting(&self, pool: &PoolKey) -> usize {
-        self.of_pool(pool)
-            .filter_map(|id| self.lines.get(&id))
-            .fold(0, |sum, line| {
-                sum.saturating_add(line.queue.len())
-                    .saturating_add(line.aside)
-            })
+        self.of_pool(pool).fold(0, |sum, (_, line)| {
+            sum.saturating_add(line.queue.len())
+                .saturating_add(line.aside)
+        })
     }
 
     /// Finds a shape's queue, or opens one.
     pub(super) fn open(&mut self, shape: Shape) -> ShapeId {
         if let Some(id) = self.ids.get(&shape) {
+            if self.resting == Some(*id) {
+                self.resting = None;
+            }
             return *id;
         }
         let id = ShapeId(self.next);
@@ -122,7 +138,7 @@ impl Queues {
         }
     }
 
-    /// Takes a request out of its place; a queue that nobody stands in is closed.
+    /// Takes a request out of its place; of the lines in which nobody is any more one is kept, and all others are closed.
     pub(super) fn leave(&mut self, place: &Place) {
         let Some(id) = place.shape() else { return };
         let Some(line) = self.lines.get_mut(&id) else {
@@ -136,16 +152,18 @@ impl Queues {
             Place::Granting(_) => line.granting = line.granting.saturating_sub(1),
             Place::Nowhere | Place::Stuck(_) => {}
         }
-        self.close_if_empty(id);
+        if line.is_empty()
+            && let Some(former) = self.resting.replace(id)
+            && former != id
+        {
+            self.close_if_empty(former);
+        }
     }
 
     fn close_if_empty(&mut self, id: ShapeId) {
-        let Some(line) = self.lines.get(&id) else {
+        let Some(line) = self.lines.get(&id).filter(|line| line.is_empty()) else {
             return;
         };
-        if !line.queue.is_empty() || line.aside > 0 || line.granting > 0 {
-            return;
-        }
         let shape = Arc::clone(&line.shape);
         for pool in shape.demand.keys() {
             if let Some(shapes) = self.by_pool.get_mut(pool) {
@@ -168,12 +186,8 @@ impl Queues {
         let mut pending: Vec<&PoolKey> = Vec::new();
         let mut changed = pools.iter();
         while let Some(pool) = pending.pop().or_else(|| changed.next()) {
-            for id in self.of_pool(pool) {
-                let line = self.lines.get(&id);
-                let Some(line) = line.filter(|line| !line.queue.is_empty()) else {
-                    continue;
-                };
-                if !shapes.insert(id) {
+            for (id, line) in self.of_pool(pool) {
+                if line.queue.is_empty() || !shapes.insert(id) {
                     continue;
                 }
                 for other in line.shape.demand.keys() {
@@ -189,16 +203,56 @@ impl Queues {
     /// Whether any request stands before this rank in the queues of a pool.
     pub(super) fn has_ahead(&self, pool: &PoolKey, rank: &Rank) -> bool {
         self.of_pool(pool)
-            .filter_map(|id| self.lines.get(&id))
-            .any(|line| line.queue.first().is_some_and(|first| first < rank))
+            .any(|(_, line)| line.queue.first().is_some_and(|first| first < rank))
     }
 
     /// How many requests stand before this rank in the queues of a pool, counted up to a bound.
     pub(super) fn ahead(&self, pool: &PoolKey, rank: &Rank) -> usize {
-        let lines = self.of_pool(pool).filter_map(|id| self.lines.get(&id));
-        lines
-            .flat_map(|line| line.queue.range(..rank))
+        self.of_pool(pool)
+            .flat_map(|(_, line)| line.queue.range(..rank))
             .take(AHEAD_COUNTED_MAX)
             .count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::server::limit;
+    use super::*;
+
+    fn shape(name: &str) -> Shape {
+        Shape {
+            namespace: "ns".into(),
+            ignore_missing: false,
+            demand: [(limit(name), Amount::Slots(1))].into(),
+        }
+    }
+
+    #[test]
+    fn of_the_lines_in_which_nobody_is_one_is_kept() {
+        let mut queues = Queues::default();
+        for name in ["a", "b", "c", "c"] {
+            let id = queues.open(shape(name));
+            let place = Place::Granting(id);
+            queues.enter(&place);
+            assert!(queues.is_wanted(&limit(name)));
+            queues.leave(&place);
+            assert!(!queues.is_wanted(&limit(name)), "nobody is in it");
+            assert_eq!(
+                (queues.lines.len(), queues.ids.len(), queues.by_pool.len()),
+                (1, 1, 1),
+                "{name}"
+            );
+        }
+        // Whoever comes again finds it, and it stays while others come and go.
+        let again = Place::Granting(queues.open(shape("c")));
+        queues.enter(&again);
+        for name in ["a", "b"] {
+            let other = Place::Granting(queues.open(shape(name)));
+            queues.enter(&other);
+            queues.leave(&other);
+        }
+        assert!(queues.is_wanted(&limit("c")));
+        assert_eq!(queues.lines.len(), 2);
     }
 }

@@ -125,7 +125,7 @@ pub(super) struct Sending {
     /// Since when it has been refused, nothing having changed.
     pub(super) refused_since: Option<Tick>,
     /// What the refusal said.
-    pub(super) message: Arc<str>,
+    pub(super) message: Option<Arc<str>>,
 }
 
 /// Where a patch stands.
@@ -194,7 +194,7 @@ impl Sending {
             state: Sent::Due(now),
             tries: 0,
             refused_since: None,
-            message: "".into(),
+            message: None,
         }
     }
 
