@@ -40,6 +40,7 @@
 )]
 
 mod abort;
+mod adopt;
 mod answer;
 pub mod audit;
 mod backoff;
@@ -82,6 +83,7 @@ mod stats;
 mod time;
 mod timers;
 mod view;
+mod worth;
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, clippy::disallowed_macros)]
