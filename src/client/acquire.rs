@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::sync::oneshot;
 
 use super::engine::{Begin, Begun};
 use super::error::{AcquireError, RunError, TryAcquireError};
@@ -126,21 +125,12 @@ async fn again(request: Request, retries: u32) -> Result<Slots, AcquireError> {
 }
 
 async fn wait(request: Request) -> Result<Slots, AcquireError> {
-    let Begun { slots, answer } = begin(request)?;
-    let Some(answer) = answer else {
-        return Ok(slots);
-    };
-    // From here on, dropping the guard gives up.
-    match answer.await {
-        Ok(Ok(())) => Ok(slots),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(AcquireError::Closed),
-    }
+    begin(request)?.held().await
 }
 
 /// Begins what was asked for; what asks for nothing is held.
-fn begin(mut request: Request) -> Result<Begun, AcquireError> {
-    let Some(plan) = request.take_plan()? else {
+fn begin(request: Request) -> Result<Begun, AcquireError> {
+    let Some(plan) = request.draft.plan()? else {
         return Ok(Begun {
             slots: Slots::nothing(),
             answer: None,
@@ -166,15 +156,10 @@ fn begin(mut request: Request) -> Result<Begun, AcquireError> {
 
 /// Takes up what was detached.
 pub(super) async fn resume(client: &Client, claim: ClaimRef) -> Result<Slots, AcquireError> {
-    let (reply, answer) = oneshot::channel();
     let name = claim.name.clone();
     let pod = client.pod().cloned();
-    let slots = client.engine().launch(&name, |counted, hold| {
+    let begun = client.engine().launch(&name, |counted, hold, reply| {
         resume::resume(counted, hold, claim, pod, reply).boxed()
     })?;
-    match answer.await {
-        Ok(Ok(())) => Ok(slots),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(AcquireError::Closed),
-    }
+    begun.held().await
 }

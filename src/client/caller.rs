@@ -184,7 +184,7 @@ impl Caller {
                 .filter(|uid| !uid.is_empty())
                 .map(String::as_str),
             &self.plan.shown,
-            EventKind::TimedOut { waited },
+            || EventKind::TimedOut { waited },
         );
         let request = self.plan.shown.clone();
         self.explain(said, move |detail| AcquireError::Timeout {

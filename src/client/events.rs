@@ -111,36 +111,26 @@ impl Events {
         })
     }
 
-    /// Tells of an event that can only be told by who reads a clock for it, if anybody hears of it; gives its number.
-    pub(super) fn emit_timed(
+    /// Whether anybody would be told of an event.
+    fn is_heard(&self) -> bool {
+        self.lane.is_some()
+            || tracing::enabled!(target: "sluice::client", Level::WARN)
+            || tracing::enabled!(target: "sluice::client", Level::INFO)
+    }
+
+    /// Tells of an event; gives its number. What happened, and for how long, is asked only where somebody hears of it.
+    pub(super) fn emit(
         &self,
         claim: &str,
         uid: Option<&str>,
         request: &str,
         kind: impl FnOnce() -> EventKind,
     ) -> u64 {
-        let is_heard =
-            self.lane.is_some() || tracing::enabled!(target: "sluice::client", Level::INFO);
-        if is_heard {
-            self.emit(claim, uid, request, kind())
-        } else {
-            self.next_number()
+        let id = self.last.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        if !self.is_heard() {
+            return id;
         }
-    }
-
-    fn next_number(&self) -> u64 {
-        self.last.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
-    }
-
-    /// Tells of an event; gives its number.
-    pub(super) fn emit(
-        &self,
-        claim: &str,
-        uid: Option<&str>,
-        request: &str,
-        kind: EventKind,
-    ) -> u64 {
-        let id = self.next_number();
+        let kind = kind();
         trace(id, claim, request, &kind);
         if let Some(lane) = &self.lane {
             let event = Event {

@@ -204,21 +204,21 @@ impl Hold {
         }
         let follows = self.acquired_event();
         if wish == Wish::Release && follows != 0 && self.state().lost.value.is_none() {
-            let (name, uid) = (self.name(), direct.id.as_str());
-            engine
-                .events()
-                .emit_timed(name, Some(uid), &direct.shown, || {
-                    let held = self.now().at_most_since(direct.since);
-                    EventKind::Released { held, follows }
-                });
+            self.tell(&engine, &direct, |held| EventKind::Released {
+                held,
+                follows,
+            });
         }
         self.end(Ok(()));
         engine.note_change();
     }
 
-    fn tell(&self, engine: &Engine, direct: &DirectHold, kind: EventKind) {
+    /// Tells how it ended, after it was held for so long.
+    fn tell(&self, engine: &Engine, direct: &DirectHold, kind: impl FnOnce(Duration) -> EventKind) {
         let (name, uid) = (self.name(), direct.id.as_str());
-        engine.events().emit(name, Some(uid), &direct.shown, kind);
+        engine.events().emit(name, Some(uid), &direct.shown, || {
+            kind(self.now().at_most_since(direct.since))
+        });
     }
 
     /// The claim was granted.
@@ -326,12 +326,11 @@ impl Holder for Hold {
         self.end(Err(ReleaseError::Lost { claim, loss: told }));
         let Some(direct) = direct else { return };
         if let Some(engine) = direct.engine.upgrade() {
-            let kind = EventKind::Lost {
+            self.tell(&engine, &direct, |held| EventKind::Lost {
                 loss,
-                held: self.now().at_most_since(direct.since),
+                held,
                 follows: self.acquired_event(),
-            };
-            self.tell(&engine, &direct, kind);
+            });
         }
     }
 }

@@ -39,7 +39,7 @@ impl Follow {
             let why = format!("{}: lost before it was held: {loss}", self.plan.shown);
             self.caller.fail(AcquireError::Unavailable(why));
         } else {
-            let kind = EventKind::Lost {
+            let kind = || EventKind::Lost {
                 loss: loss.clone(),
                 held: self.hold.held_for(),
                 follows: event,
@@ -81,7 +81,7 @@ impl Follow {
         });
         let event = self.hold.acquired_event();
         if event != 0 {
-            let kind = EventKind::Lost {
+            let kind = || EventKind::Lost {
                 loss: Loss::Adopted,
                 held: self.hold.held_for(),
                 follows: event,
@@ -99,7 +99,7 @@ impl Follow {
         let released = self.send_release(lease).await;
         let event = self.hold.acquired_event();
         if event != 0 {
-            let kind = EventKind::Released {
+            let kind = || EventKind::Released {
                 held: self.hold.held_for(),
                 follows: event,
             };

@@ -247,14 +247,10 @@ fn lock_text(entry: &ClaimLock) -> String {
 
 /// What is asked for, as in `gpu=2, lock deploy`.
 fn shown(slots: &[ClaimSlots], locks: &[ClaimLock]) -> String {
-    match (slots, locks) {
-        ([only], []) => slots_text(only),
-        _ => {
-            let slots = slots.iter().map(slots_text);
-            let all: Vec<String> = slots.chain(locks.iter().map(lock_text)).collect();
-            all.join(", ")
-        }
-    }
+    let slots = slots.iter().map(slots_text);
+    let all = slots.chain(locks.iter().map(lock_text));
+    all.reduce(|all, next| all + ", " + &next)
+        .unwrap_or_default()
 }
 
 fn parsed(what: &str, text: &str) -> Result<QualifiedKey, AcquireError> {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::acquire::{Acquisition, acquire, try_acquire};
 use super::cancel::Cancellation;
-use super::error::{AcquireError, RunError, TryAcquireError};
+use super::error::{RunError, TryAcquireError};
 use super::handle::Client;
 use super::keys::Keys;
-use super::plan::{Draft, Plan};
+use super::plan::Draft;
 use super::pod::Pod;
 use super::scope::Tracker;
 use super::slots::Slots;
@@ -343,10 +343,6 @@ impl Request {
         F: AsyncFnOnce(&Slots) -> Result<T, E>,
     {
         super::acquire::run(self, body).await
-    }
-
-    pub(super) fn take_plan(&mut self) -> Result<Option<Plan>, AcquireError> {
-        std::mem::take(&mut self.draft).plan()
     }
 }
 

@@ -23,13 +23,11 @@ impl Direct for Embedded {
             |world, uid| {
                 let uid = uid?;
                 let row = world.row(&uid);
-                Ok(match row.filter(|it| it.phase() != ClaimPhase::Granted) {
-                    None if row.is_some() => AtOnce::Granted(DirectId(uid)),
-                    waits => {
-                        let spec = waits.map(|row| row.spec.clone());
-                        AtOnce::Waits(DirectId(uid), Box::new(spec.unwrap_or_default()))
-                    }
-                })
+                if row.map(Row::phase) == Some(ClaimPhase::Granted) {
+                    return Ok(AtOnce::Granted(DirectId(uid)));
+                }
+                let spec = row.map(|row| row.spec.clone()).unwrap_or_default();
+                Ok(AtOnce::Waits(DirectId(uid), Box::new(spec)))
             },
         )
     }

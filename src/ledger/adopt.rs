@@ -10,7 +10,7 @@ use super::end::{End, judge};
 use super::ids::{Amount, Attempt, PoolKey, Token, Uid};
 use super::mutant::{self, Mutant};
 use super::object::Mode;
-use super::pool::{Add, Entry, Fence};
+use super::pool::{Add, Fence, Pool};
 use super::request::Request;
 use super::view::GrantedLease;
 
@@ -82,7 +82,8 @@ impl Ledger {
             return;
         };
         let late = mutant::is(Mutant::LateEditCounts);
-        if self.is_counted_as_recorded(uid, request) && !late {
+        let twice = mutant::is(Mutant::AdoptTwice);
+        if !late && !twice && self.is_counted_as_recorded(uid, request) {
             return;
         }
         let keys: Vec<PoolKey> = match &request.view.granted {
@@ -119,7 +120,7 @@ impl Ledger {
             if pool.fence != Fence::Done
                 || !active
                 || queued
-                || (is_counted(pool.entries.get(uid), &add) && !mutant::is(Mutant::AdoptTwice))
+                || (is_counted(pool, uid, add.attempt, add.amount) && !twice)
             {
                 continue;
             }
@@ -140,14 +141,9 @@ impl Ledger {
             return false;
         };
         let is_durable = |lease: &GrantedLease| {
-            let entry = self
-                .pools
-                .get(&lease.pool)
-                .and_then(|it| it.entries.get(uid));
-            let same = |it: &Entry| it.attempt == granted.attempt && it.amount == lease.amount;
+            let pool = self.pools.get(&lease.pool);
             request.named.contains(&lease.pool)
-                && entry.is_some_and(same)
-                && !mutant::is(Mutant::AdoptTwice)
+                && pool.is_some_and(|it| is_counted(it, uid, granted.attempt, lease.amount))
         };
         let is_recorded = |key: &PoolKey| granted.leases.iter().any(|it| it.pool == *key);
         granted.leases.iter().all(is_durable) && request.named.iter().all(is_recorded)
@@ -161,6 +157,7 @@ fn is_take(amount: Amount) -> bool {
 
 /// The entry belongs to the very reveal that runs: an entry of another attempt could be taken for void
 /// by somebody who has not seen the reveal yet, so it is written anew.
-pub(super) fn is_counted(entry: Option<&Entry>, add: &Add) -> bool {
-    entry.is_some_and(|entry| entry.attempt == add.attempt && entry.amount == add.amount)
+pub(super) fn is_counted(pool: &Pool, uid: &Uid, attempt: Attempt, amount: Amount) -> bool {
+    let entry = pool.entries.get(uid);
+    entry.is_some_and(|entry| entry.attempt == attempt && entry.amount == amount)
 }

@@ -67,7 +67,7 @@ impl Ledger {
         };
         let (uid, version, generation) = (seen.uid.clone(), seen.version, seen.generation);
         let base_batch = base.batch.clone();
-        let mut next = PoolStatus::clone(base);
+        let mut next = base.clone();
         let mut draft = Draft::default();
         if mutant::is(Mutant::FirstLeaseLostAtStart) && pool.written_at == Tick(0) {
             next.leases.drain(..next.leases.len().min(1));

@@ -90,12 +90,7 @@ impl Ledger {
             .pools
             .get(child)
             .is_some_and(|pool| pool.seen.is_some() || pool.child_write || pool.reading);
-        present || self.is_waited_for(child)
-    }
-
-    /// Some request is in a queue for it, or being granted.
-    fn is_waited_for(&self, key: &PoolKey) -> bool {
-        self.queues.is_wanted(key)
+        present || self.queues.is_wanted(child)
     }
 
     /// Creates what is reserved and missing, and puts right what is not as derived.
@@ -145,7 +140,7 @@ impl Ledger {
 
     fn tend_child(&mut self, child: &PoolKey, worker: &Name, family: &FamilyRef, spec: &PoolSpec) {
         let now = self.now.tick;
-        let waited_for = self.is_waited_for(child);
+        let waited_for = self.queues.is_wanted(child);
         let pool = self.pools.entry(child.clone()).or_default();
         if pool.child_write || pool.reading || pool.must_read {
             return;
@@ -212,7 +207,7 @@ impl Ledger {
     /// condition that it is still exactly as it was seen.
     pub(super) fn tend_as_child(&mut self, key: &PoolKey) {
         let now = self.now.tick;
-        let waited_for = self.is_waited_for(key);
+        let waited_for = self.queues.is_wanted(key);
         let idle_after = key
             .parent()
             .and_then(|(family, _)| Some(self.family_of(&family)?.idle));

@@ -232,7 +232,7 @@ impl Ledger {
             };
             holders = holders.saturating_add(1);
             if let Some(pool) = self.pools.get_mut(key)
-                && !is_counted(pool.entries.get(&uid), &add)
+                && !is_counted(pool, &uid, add.attempt, add.amount)
             {
                 pool.add(uid, add);
                 self.report_disbelieved(key, &add);

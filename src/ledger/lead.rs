@@ -7,10 +7,10 @@
 //! undoing what its successor does.
 
 use super::book::Ledger;
-use super::bounds::{EPOCH_AHEAD_MAX, NOTICE_AFTER};
+use super::bounds::EPOCH_AHEAD_MAX;
 use super::end::{End, judge};
 use super::ids::{Epoch, PoolKey, Uid};
-use super::timers::{Timer, Timers};
+use super::timers::Timers;
 
 impl Ledger {
     /// The term it leads in; `None` while it follows.
@@ -38,11 +38,10 @@ impl Ledger {
         self.believe_more_epochs();
         if begins {
             self.timers = Timers::default();
-            for (uid, request) in &self.requests {
-                if !request.view.is_revealed() {
-                    let at = self.now.tick.after(NOTICE_AFTER);
-                    self.timers.set(at, Timer::Notice(uid.clone()));
-                }
+            let requests = self.requests.iter();
+            let waiting = requests.filter(|(_, request)| !request.view.is_revealed());
+            for uid in waiting.map(|it| it.0.clone()).collect::<Vec<Uid>>() {
+                self.notice_soon(&uid);
             }
             self.tell_quarantines();
             self.dirty_requests.extend(self.requests.keys().cloned());

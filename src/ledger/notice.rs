@@ -74,6 +74,14 @@ impl Ledger {
         true
     }
 
+    /// A request waits: if it still does in a moment, people are to hear why.
+    pub(super) fn notice_soon(&mut self, uid: &Uid) {
+        if self.options.events {
+            let at = self.now.tick.after(NOTICE_AFTER);
+            self.timers.set(at, Timer::Notice(uid.clone()));
+        }
+    }
+
     /// A request has waited: say why, if that was not said yet.
     pub(super) fn notice(&mut self, uid: &Uid) {
         let Some(request) = self.requests.get(uid) else {

@@ -5,12 +5,11 @@
 use std::collections::BTreeSet;
 
 use super::book::Ledger;
-use super::bounds::{NOTICE_AFTER, RECHECK_EVERY, REQUESTS_MAX};
+use super::bounds::{RECHECK_EVERY, REQUESTS_MAX};
 use super::end::{End, Gone, judge};
 use super::ids::{HolderKind, Name, Uid};
 use super::mutant::{self, Mutant};
 use super::request::Request;
-use super::timers::Timer;
 use super::view::RequestView;
 
 impl Ledger {
@@ -40,11 +39,8 @@ impl Ledger {
             request.held = stranger.pools;
             self.reads_wanted.remove(&uid);
         }
-        if self.options.events && !request.view.is_revealed() {
-            self.timers.set(
-                self.now.tick.after(NOTICE_AFTER),
-                Timer::Notice(uid.clone()),
-            );
+        if !request.view.is_revealed() {
+            self.notice_soon(&uid);
         }
         self.requests.insert(uid.clone(), request);
         self.dirty_requests.insert(uid);
@@ -78,8 +74,7 @@ impl Ledger {
         }
         self.dirty_requests.insert(uid.clone());
         self.touch_fences();
-        self.timers
-            .set(self.now.tick.after(NOTICE_AFTER), Timer::Notice(uid));
+        self.notice_soon(&uid);
     }
 
     /// A list may be older than what the watch has shown since: one it brings that is not known may be

@@ -52,7 +52,7 @@ impl Engine {
         match claimed {
             AtOnce::Granted(id) => {
                 let (uid, shown) = (Some(id.as_str()), begin.plan.shown);
-                let event = self.events.emit_timed(hold.name(), uid, &shown, || {
+                let event = self.events.emit(hold.name(), uid, &shown, || {
                     let waited = self.now().at_most_since(since);
                     EventKind::Acquired { waited }
                 });

@@ -71,14 +71,26 @@ pub(super) struct Begin {
 
 /// Where it is said that an acquisition holds, or why not.
 pub(super) type Reply = oneshot::Sender<Result<(), AcquireError>>;
-/// Whether it holds.
-pub(super) type Answer = oneshot::Receiver<Result<(), AcquireError>>;
 
 /// An acquisition that has begun.
 pub(super) struct Begun {
     pub(super) slots: Slots,
     /// What it will come to; `None` where it holds already.
-    pub(super) answer: Option<Answer>,
+    pub(super) answer: Option<oneshot::Receiver<Result<(), AcquireError>>>,
+}
+
+impl Begun {
+    /// Waits until it holds. Dropping this gives up, for the guard goes with it.
+    pub(super) async fn held(self) -> Result<Slots, AcquireError> {
+        let Some(answer) = self.answer else {
+            return Ok(self.slots);
+        };
+        match answer.await {
+            Ok(Ok(())) => Ok(self.slots),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(AcquireError::Closed),
+        }
+    }
 }
 
 /// What is shared by all tasks and guards of a client.
@@ -231,13 +243,8 @@ impl Engine {
                 (own_name.as_str().to_owned(), Some(own_name))
             }
         };
-        let (reply, answer) = oneshot::channel();
-        let slots = self.launch(&name, |engine, hold| {
+        self.launch(&name, |engine, hold, reply| {
             Box::pin(follow::acquire(engine, hold, begin, reply, own_name))
-        })?;
-        Ok(Begun {
-            slots,
-            answer: Some(answer),
         })
     }
 
@@ -277,8 +284,8 @@ impl Engine {
     pub(super) fn launch(
         self: &Arc<Self>,
         name: &str,
-        work: impl FnOnce(Counted, Arc<Hold>) -> BoxFuture<'static, ()>,
-    ) -> Result<Slots, AcquireError> {
+        work: impl FnOnce(Counted, Arc<Hold>, Reply) -> BoxFuture<'static, ()>,
+    ) -> Result<Begun, AcquireError> {
         let hold = Arc::new(Hold::new(Arc::clone(&self.clock), name));
         let task = self.count(&hold)?;
         self.listen_to_watch();
@@ -286,8 +293,12 @@ impl Engine {
             engine: Arc::clone(self),
             task,
         };
-        self.handle.spawn(work(counted, Arc::clone(&hold)));
-        Ok(Slots::of(hold, Arc::clone(self)))
+        let (reply, answer) = oneshot::channel();
+        self.handle.spawn(work(counted, Arc::clone(&hold), reply));
+        Ok(Begun {
+            slots: Slots::of(hold, Arc::clone(self)),
+            answer: Some(answer),
+        })
     }
 
     /// Whose claim of this name it is, if a task follows one.

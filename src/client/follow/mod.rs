@@ -207,12 +207,12 @@ impl Follow {
         let tokens: Vec<Token> = claim.status.grants.iter().map(Token::from).collect();
         debug!(target: "sluice::client", claim = self.at.name, ?tokens, "granted");
         let waited = self.caller.waited();
-        let event = self.engine.events().emit(
-            &self.at.name,
-            Some(&self.at.uid),
-            &self.plan.shown,
-            EventKind::Acquired { waited },
-        );
+        let event =
+            self.engine
+                .events()
+                .emit(&self.at.name, Some(&self.at.uid), &self.plan.shown, || {
+                    EventKind::Acquired { waited }
+                });
         self.hold.set_acquired_event(event);
         if !self.caller.succeed() {
             // Whoever asked has gone: nobody has the guard.

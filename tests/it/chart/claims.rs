@@ -49,21 +49,22 @@ pub(super) async fn claims_come_and_go(space: &Space) {
         .unwrap();
 }
 
+/// A claim of a session of its own, as a process writes it.
+pub(super) fn claim(name: &str, mut spec: Value) -> SlotClaim {
+    spec["session"] = name.into();
+    let object = json!({"apiVersion": names::API_VERSION, "kind": "SlotClaim",
+        "metadata": {"name": name, "labels": {(names::SESSION): name}}, "spec": spec});
+    serde_json::from_value(object).unwrap()
+}
+
 /// The claims of a namespace.
 struct Claims(Api<SlotClaim>);
 
 impl Claims {
     /// Creates one; the release's admission writes down who does.
-    async fn create(&self, name: &str, mut spec: Value) {
-        spec["session"] = name.into();
-        let object = json!({"apiVersion": names::API_VERSION, "kind": "SlotClaim",
-            "metadata": {"name": name, "labels": {(names::SESSION): name}}, "spec": spec});
-        let object: SlotClaim = serde_json::from_value(object).unwrap();
-        let made = self
-            .0
-            .create(&PostParams::default(), &object)
-            .await
-            .unwrap();
+    async fn create(&self, name: &str, spec: Value) {
+        let claim = claim(name, spec);
+        let made = self.0.create(&PostParams::default(), &claim).await.unwrap();
         assert_ne!(made.spec.user, "");
     }
 

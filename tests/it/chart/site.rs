@@ -8,11 +8,12 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
-use sluice::api::{SlotClaim, names};
+use sluice::api::names;
 use sluice_testenv::history::{Assumptions, check};
 use sluice_testenv::{ControlPlane, FakeNodes, NodeOptions, RUN_FOR};
 
 use super::audit::Audit;
+use super::claims::claim;
 use super::helm::{Helm, NAMESPACE, RELEASE, eventually};
 use super::process::{Process, Program};
 use super::stage::asking;
@@ -104,18 +105,15 @@ impl Site {
 
     /// What is mutated by policies is refused until the server has learnt its schema, up to some seconds after its CRD.
     async fn claims_get_their_user(&self) {
-        let claims: Api<SlotClaim> = Api::namespaced(self.world.client(), self.world.namespace());
-        let spec = json!({"session": "probe", "slots": [{"limit": "probe"}]});
-        let probe = json!({"apiVersion": names::API_VERSION, "kind": "SlotClaim", "spec": spec,
-            "metadata": {"name": "probe", "labels": {(names::SESSION): "probe"}}});
-        let probe: SlotClaim = serde_json::from_value(probe).unwrap();
+        let claims = self.world.claims();
+        let probe = claim("probe", json!({"slots": [{"limit": "probe"}]}));
         let dry = PostParams {
             dry_run: true,
             ..PostParams::default()
         };
         eventually("claims to be given their user", async || {
-            let claim = claims.create(&dry, &probe).await;
-            match claim.map_err(|error| error.to_string())?.spec.user {
+            let made = claims.create(&dry, &probe).await;
+            match made.map_err(|error| error.to_string())?.spec.user {
                 user if user.is_empty() => Err("nobody".to_owned()),
                 _ => Ok(()),
             }

@@ -16,11 +16,13 @@ use super::{PATIENCE_SECONDS, POLL_MILLIS};
 static SHARED_CRDS: OnceCell<()> = OnceCell::const_new();
 
 /// Our kinds.
-const OURS: [fn() -> ApiResource; 3] = [
-    || ApiResource::erase::<ConcurrencyLimit>(&()),
-    || ApiResource::erase::<Lock>(&()),
-    || ApiResource::erase::<SlotClaim>(&()),
-];
+fn ours() -> [ApiResource; 3] {
+    [
+        ApiResource::erase::<ConcurrencyLimit>(&()),
+        ApiResource::erase::<Lock>(&()),
+        ApiResource::erase::<SlotClaim>(&()),
+    ]
+}
 
 /// A control plane with our CRDs.
 pub(crate) enum Stage {
@@ -63,7 +65,7 @@ impl Stage {
 pub(crate) async fn install_crds(client: &Client) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     let manager = PatchParams::apply("sluice-tests").force();
-    for resource in OURS.map(|of| of()) {
+    for resource in ours() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("crds")
             .join(format!("{}.yaml", resource.plural));
@@ -79,7 +81,7 @@ pub(crate) async fn install_crds(client: &Client) {
 
 /// Waits until the server serves our kinds: what is new to it, or to its new process, it does not for a moment.
 pub(crate) async fn ours_are_served(client: &Client) {
-    for resource in OURS.map(|of| of()) {
+    for resource in ours() {
         let objects: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
         let served = async {
             while objects.list(&ListParams::default().limit(1)).await.is_err() {
