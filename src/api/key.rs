@@ -136,13 +136,14 @@ impl Key {
         }
     }
 
+    /// Fails as [`Key::parse`] does, and copies nothing.
+    fn check(text: &str) -> Result<(), BadKey> {
+        check_segments(text, ":")?;
+        within_length(text)
+    }
+
     fn from_segments(text: &str, separator: &str) -> Result<Self, BadKey> {
-        if text.len() > MAX_NAME_LENGTH {
-            return Err(BadKey::TooLong);
-        }
-        for segment in text.split(separator) {
-            check_segment(segment)?;
-        }
+        check_segments(text, separator)?;
         let text = text.replace(separator, ":");
         within_length(&text)?;
         Ok(Self { text })
@@ -164,6 +165,15 @@ impl FromStr for Key {
 }
 
 impl QualifiedKey {
+    /// Fails as [`QualifiedKey::parse`] does, and copies nothing.
+    pub(crate) fn check(text: &str) -> Result<(), BadKey> {
+        let Some((namespace, key)) = text.split_once('/') else {
+            return Key::check(text);
+        };
+        check_namespace(namespace)?;
+        Key::check(key)
+    }
+
     /// Reads `key` or `namespace/key`; fails with the first thing that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, BadKey> {
         let Some((namespace, key)) = text.split_once('/') else {
@@ -208,6 +218,13 @@ pub(crate) fn quoted(text: &str) -> String {
         shown.push('…');
     }
     format!("\"{shown}\"")
+}
+
+fn check_segments(text: &str, separator: &str) -> Result<(), BadKey> {
+    if text.len() > MAX_NAME_LENGTH {
+        return Err(BadKey::TooLong);
+    }
+    text.split(separator).try_for_each(check_segment)
 }
 
 /// Fails unless the text matches [`SEGMENT_PATTERN`].
@@ -342,6 +359,7 @@ mod tests {
 
         #[test]
         fn any_text_is_judged(text in any::<String>()) {
+            prop_assert_eq!(QualifiedKey::check(&text), QualifiedKey::parse(&text).map(drop));
             if let Ok(key) = QualifiedKey::parse(&text) {
                 prop_assert_eq!(key.to_string(), text);
             }
@@ -349,6 +367,7 @@ mod tests {
 
         #[test]
         fn near_keys_are_judged(text in "[-a-bA.:/]{0,12}") {
+            prop_assert_eq!(QualifiedKey::check(&text), QualifiedKey::parse(&text).map(drop));
             if let Ok(key) = Key::parse(&text) {
                 prop_assert_eq!(Key::from_object_name(&key.object_name()).unwrap(), key);
             }

@@ -100,7 +100,7 @@ pub trait Direct: Debug + Send + Sync {
     /// # impl Holder for Says { fn lost(&self, loss: Loss) { eprintln!("{loss}") } }
     /// # let embedded = Embedded::new([("gpu", 1)])?;
     /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
-    /// let claim = NewClaim { name: "build-7".to_owned(), spec };
+    /// let claim = NewClaim { name: "build-7".into(), spec };
     /// let claimed = embedded.claim(claim, std::sync::Arc::new(Says))?;
     /// assert!(matches!(claimed, AtOnce::Granted(_)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -115,7 +115,7 @@ pub trait Direct: Debug + Send + Sync {
     /// # impl Holder for Says { fn lost(&self, loss: Loss) { eprintln!("{loss}") } }
     /// # let embedded = Embedded::new([("gpu", 1)])?;
     /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
-    /// # let claim = NewClaim { name: "build-7".to_owned(), spec };
+    /// # let claim = NewClaim { name: "build-7".into(), spec };
     /// # let AtOnce::Granted(id) = embedded.claim(claim, std::sync::Arc::new(Says))? else { panic!("it waits") };
     /// assert_eq!(embedded.tokens(&id)[0].key, "gpu");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -130,7 +130,7 @@ pub trait Direct: Debug + Send + Sync {
     /// # impl Holder for Says { fn lost(&self, loss: Loss) { eprintln!("{loss}") } }
     /// # let embedded = Embedded::new([("gpu", 1)])?;
     /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
-    /// # let claim = NewClaim { name: "build-7".to_owned(), spec };
+    /// # let claim = NewClaim { name: "build-7".into(), spec };
     /// # let AtOnce::Granted(id) = embedded.claim(claim, std::sync::Arc::new(Says))? else { panic!("it waits") };
     /// embedded.give_back(&id);
     /// assert!(embedded.tokens(&id).is_empty());
@@ -146,7 +146,7 @@ pub trait Direct: Debug + Send + Sync {
     /// # impl Holder for Says { fn lost(&self, loss: Loss) { eprintln!("{loss}") } }
     /// # let embedded = Embedded::new([("gpu", 1)])?;
     /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
-    /// # let claim = NewClaim { name: "build-7".to_owned(), spec };
+    /// # let claim = NewClaim { name: "build-7".into(), spec };
     /// # let AtOnce::Granted(id) = embedded.claim(claim, std::sync::Arc::new(Says))? else { panic!("it waits") };
     /// let claim = embedded.let_go(&id);     // whoever knows its name can go on with it
     /// assert_eq!(claim.map(|claim| claim.name).as_deref(), Some("build-7"));

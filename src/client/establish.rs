@@ -120,12 +120,12 @@ impl<'a> Establish<'a> {
         user: &str,
     ) -> Result<Step, Option<AcquireError>> {
         let new = NewClaim {
-            name: self.name.to_owned(),
-            spec: SlotClaimSpec {
+            name: self.name.into(),
+            spec: Box::new(SlotClaimSpec {
                 user: user.to_owned(),
                 session: self.engine.session().to_owned(),
-                ..self.plan.spec.clone()
-            },
+                ..(*self.plan.spec).clone()
+            }),
         };
         let sent = self.engine.now();
         let first_sent = *self.first_sent.get_or_insert(sent);

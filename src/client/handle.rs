@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::ClientBuilder;
+#[cfg(feature = "client")]
 use super::connect::ConnectError;
 use super::drain::{DrainGuard, DrainReport};
 use super::engine::Engine;

@@ -86,15 +86,15 @@ pub(super) struct DirectHold {
 #[derive(Debug)]
 pub(super) struct Hold {
     clock: Arc<dyn Clock>,
-    name: String,
+    name: Arc<str>,
     state: Mutex<State>,
 }
 
 impl Hold {
-    pub(super) fn new(clock: Arc<dyn Clock>, name: &str) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>, name: Arc<str>) -> Self {
         Self {
             clock,
-            name: name.to_owned(),
+            name,
             state: Mutex::default(),
         }
     }

@@ -32,7 +32,7 @@ pub(super) struct Draft {
     pub(super) holder: Option<String>,
     pub(super) priority: Option<i32>,
     pub(super) if_missing: ClaimIfMissing,
-    pub(super) template: Option<ConcurrencyLimitSpec>,
+    pub(super) template: Option<Box<ConcurrencyLimitSpec>>,
     pub(super) pod: Option<Pod>,
 }
 
@@ -44,18 +44,18 @@ pub(super) struct Plan {
     /// What claims of this container for this are called, where they live as long as its pod.
     pub(super) pod_name: Option<String>,
     /// The spec, without user, session and renewal.
-    pub(super) spec: SlotClaimSpec,
+    pub(super) spec: Box<SlotClaimSpec>,
     /// How long it may wait.
     pub(super) timeout: Option<Duration>,
     /// What was asked for, for people.
     pub(super) shown: String,
     /// Limits that are created first where they do not exist.
-    pub(super) template: Option<(Vec<String>, ConcurrencyLimitSpec)>,
+    pub(super) template: Option<(Vec<String>, Box<ConcurrencyLimitSpec>)>,
 }
 
 impl Draft {
     /// Checks it; `None` where nothing is asked for.
-    pub(super) fn plan(self) -> Result<Option<Plan>, AcquireError> {
+    pub(super) fn plan(mut self) -> Result<Option<Plan>, AcquireError> {
         if self.slots.is_empty() && self.locks.is_empty() {
             return Ok(None);
         }
@@ -113,7 +113,7 @@ impl Draft {
         Ok(Some(Plan {
             id: self.id,
             pod_name: pod.map(|pod| pod.claim_name(&spec)),
-            spec,
+            spec: Box::new(spec),
             timeout: self.timeout,
             shown,
             template,
@@ -121,12 +121,11 @@ impl Draft {
     }
 
     /// Several mentions of one limit add up, in the order of the keys: two requests that ask for the same are equal.
-    fn claim_slots(&self) -> Result<Vec<ClaimSlots>, AcquireError> {
-        let mut merged: BTreeMap<&str, u32> = BTreeMap::new();
+    fn claim_slots(&mut self) -> Result<Vec<ClaimSlots>, AcquireError> {
         for (limit, slots) in &self.slots {
-            let key = parsed("limit", limit)?;
+            checked("limit", limit)?;
             if let Some(worker) = &self.worker {
-                let child = key.key.child(worker);
+                let child = parsed("limit", limit)?.key.child(worker);
                 child.map_err(|why| invalid(format!("limit {}: {why}", quoted(limit))))?;
             }
             if *slots == 0 {
@@ -134,16 +133,23 @@ impl Draft {
                     "0 slots of limit {limit}: ask for at least one"
                 )));
             }
-            let sum = merged.entry(limit).or_insert(0);
-            *sum = sum.saturating_add(*slots);
-            if *sum > MAX_WEIGHT {
-                return Err(invalid(format!(
-                    "{sum} slots of limit {limit}: at most {MAX_WEIGHT} may be asked for"
-                )));
-            }
         }
-        let entry = |(limit, slots): (&str, u32)| ClaimSlots {
-            limit: limit.to_owned(),
+        let mut merged = std::mem::take(&mut self.slots);
+        merged.sort_by(|one, other| one.0.cmp(&other.0));
+        merged.dedup_by(|again, first| {
+            let same = again.0 == first.0;
+            if same {
+                first.1 = first.1.saturating_add(again.1);
+            }
+            same
+        });
+        if let Some((limit, sum)) = merged.iter().find(|entry| entry.1 > MAX_WEIGHT) {
+            return Err(invalid(format!(
+                "{sum} slots of limit {limit}: at most {MAX_WEIGHT} may be asked for"
+            )));
+        }
+        let entry = |(limit, slots)| ClaimSlots {
+            limit,
             slots: i32::try_from(slots).unwrap_or(i32::MAX),
             worker: self.worker.clone(),
         };
@@ -251,6 +257,10 @@ fn shown(slots: &[ClaimSlots], locks: &[ClaimLock]) -> String {
     let all = slots.chain(locks.iter().map(lock_text));
     all.reduce(|all, next| all + ", " + &next)
         .unwrap_or_default()
+}
+
+fn checked(what: &str, text: &str) -> Result<(), AcquireError> {
+    QualifiedKey::check(text).map_err(|why| invalid(format!("{what} {}: {why}", quoted(text))))
 }
 
 fn parsed(what: &str, text: &str) -> Result<QualifiedKey, AcquireError> {

@@ -263,7 +263,7 @@ impl Request {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create_if_missing(mut self, template: LimitTemplate) -> Self {
-        self.draft.template = Some(template);
+        self.draft.template = Some(Box::new(template));
         self
     }
 

@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::pod::Pod;
 use super::slots::ClaimRef;
 use super::store::StoreError;
-use crate::api::claim::{ClaimPhase, PodReference, SlotClaimSpec};
+use crate::api::claim::{ClaimPhase, PodReference};
 
 /// How long a resumption is tried.
 const RESUME_PATIENCE: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ pub(super) async fn resume(
     let mut plan = Plan {
         pod_name: None,
         id: Some(claim.name.clone()),
-        spec: SlotClaimSpec::default(),
+        spec: Box::default(),
         timeout: None,
         shown: format!("claim {}", claim.name),
         template: None,
@@ -68,7 +68,7 @@ pub(super) async fn resume(
             }
         }
     };
-    plan.spec = claimed.claim.spec.clone();
+    plan.spec = Box::new(claimed.claim.spec.clone());
     let plan = Arc::new(plan);
     let origin = claimed.origin;
     let mut follow = Follow::new(engine, hold, plan, caller, origin, &claimed, &registration);

@@ -5,6 +5,7 @@
 //! request was applied ([`StoreError::Unknown`]). It decides nothing. Tests put one around another to lose answers.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -67,16 +68,16 @@ impl From<SlotClaim> for ClaimVersion {
 ///
 /// ```
 /// let claim = sluice::client::store::NewClaim {
-///     name: "build-7".to_owned(),
-///     spec: sluice::api::SlotClaimSpec::default(),
+///     name: "build-7".into(),
+///     spec: Box::default(),
 /// };
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewClaim {
     /// Its name.
-    pub name: String,
-    /// Its spec.
-    pub spec: SlotClaimSpec,
+    pub name: Arc<str>,
+    /// Its spec; boxed, for a claim passes through many hands.
+    pub spec: Box<SlotClaimSpec>,
 }
 
 /// The claim that a write is for; the write tests all of it.

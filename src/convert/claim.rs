@@ -1,5 +1,7 @@
 //! From a `SlotClaim` to what the ledger is shown of it.
 
+use std::sync::Arc;
+
 use crate::api::claim::{ClaimIfMissing, ClaimKind, SlotClaimSpec};
 #[cfg(feature = "controller")]
 use crate::api::claim::{ClaimPhase as ApiPhase, SlotClaimStatus};
@@ -45,7 +47,28 @@ pub(crate) fn seconds(seconds: i32) -> Span {
 }
 
 /// What a claim of this namespace asks for; or why it cannot be read.
+#[cfg(feature = "controller")]
 pub(crate) fn claim_wants(spec: &SlotClaimSpec, namespace: &Name) -> Result<Wants, String> {
+    Ok(wants_of(spec, claim_mentions(spec, namespace)?))
+}
+
+/// What a claim asks for that names these pools.
+pub(crate) fn wants_of(spec: &SlotClaimSpec, mentions: Arc<[Mention]>) -> Wants {
+    Wants {
+        mentions,
+        ignore_missing: spec.if_missing == ClaimIfMissing::Ignore,
+        timeout: spec.timeout_seconds.map(seconds),
+        fail_on_timeout: true,
+        deny_missing: spec.if_missing == ClaimIfMissing::Deny,
+    }
+}
+
+/// The pools that a claim of this namespace names, which follow from its slots, locks and kind alone; or why they cannot
+/// be read.
+pub(crate) fn claim_mentions(
+    spec: &SlotClaimSpec,
+    namespace: &Name,
+) -> Result<Arc<[Mention]>, String> {
     let rate = spec.kind == ClaimKind::RateLimit;
     let mut mentions = Vec::with_capacity(spec.slots.len().saturating_add(spec.locks.len()));
     for entry in &spec.slots {
@@ -86,13 +109,7 @@ pub(crate) fn claim_wants(spec: &SlotClaimSpec, namespace: &Name) -> Result<Want
             amount,
         ));
     }
-    Ok(Wants {
-        mentions: mentions.into(),
-        ignore_missing: spec.if_missing == ClaimIfMissing::Ignore,
-        timeout: spec.timeout_seconds.map(seconds),
-        fail_on_timeout: true,
-        deny_missing: spec.if_missing == ClaimIfMissing::Deny,
-    })
+    Ok(mentions.into())
 }
 
 fn qualified(field: &str, text: &str) -> Result<QualifiedKey, String> {

@@ -6,7 +6,7 @@
 mod claim;
 mod pool;
 
+pub(crate) use claim::{claim_mentions, seconds, wants_of};
 #[cfg(feature = "controller")]
-pub(crate) use claim::claim_view;
-pub(crate) use claim::{claim_wants, seconds};
+pub(crate) use claim::{claim_view, claim_wants};
 pub(crate) use pool::{limit_spec, lock_spec};

@@ -27,7 +27,7 @@ impl Direct for Embedded {
                     return Ok(AtOnce::Granted(DirectId(uid)));
                 }
                 let spec = row.map(|row| row.spec.clone()).unwrap_or_default();
-                Ok(AtOnce::Waits(DirectId(uid), Box::new(spec)))
+                Ok(AtOnce::Waits(DirectId(uid), spec))
             },
         )
     }
@@ -45,7 +45,7 @@ impl Direct for Embedded {
 
     fn give_back(&self, id: &DirectId) {
         let mut inner = self.shared.enter();
-        inner.world.write(&id.0, |row| row.spec.release = true);
+        inner.world.give_back(&id.0);
         inner.world.settle_soon();
         tell(self.shared.leave(inner));
     }

@@ -1,6 +1,7 @@
 //! Requests of an embedded client: what a server would take is taken, and what it would refuse is refused.
 //! Tested by `tests/embedded.rs` with the bodies that the cluster has too.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,7 +12,9 @@ use super::row::Row;
 use super::store::{Embedded, NAMESPACE};
 use super::watch;
 use super::world::{World, pool_key};
-use crate::api::claim::{ClaimKind, MAX_SEQ_STEP, MIN_LEASE_DURATION_SECONDS, SlotClaimSpec};
+use crate::api::claim::{
+    ClaimKind, ClaimLock, ClaimSlots, MAX_SEQ_STEP, MIN_LEASE_DURATION_SECONDS, SlotClaimSpec,
+};
 use crate::api::key::QualifiedKey;
 use crate::api::limit::ConcurrencyLimitSpec;
 use crate::api::lock::LockSpec;
@@ -19,11 +22,38 @@ use crate::client::direct::Direct;
 use crate::client::store::{
     ClaimAt, ClaimVersion, NewClaim, Sight, Store, StoreError, Swap, Wanted, Watched,
 };
-use crate::convert::{claim_wants, limit_spec, lock_spec};
-use crate::ledger::{Name, PoolKind, PoolSpec, Uid};
+use crate::convert::{claim_mentions, limit_spec, lock_spec, wants_of};
+use crate::ledger::{Mention, Name, PoolKind, PoolSpec, Uid};
 
 /// Name of the one user there is.
 const USER: &str = "embedded";
+
+/// The same as text of the ledger.
+static OWN_NAMESPACE: LazyLock<Name> = LazyLock::new(|| NAMESPACE.into());
+
+/// What a claim asked for: most often the next one asks for the same, and need not be read anew.
+#[derive(Debug)]
+pub(super) struct Asked {
+    slots: Vec<ClaimSlots>,
+    locks: Vec<ClaimLock>,
+    kind: ClaimKind,
+    mentions: Arc<[Mention]>,
+}
+
+impl Asked {
+    fn new(spec: &SlotClaimSpec, mentions: Arc<[Mention]>) -> Self {
+        Self {
+            slots: spec.slots.clone(),
+            locks: spec.locks.clone(),
+            kind: spec.kind,
+            mentions,
+        }
+    }
+
+    fn is_of(&self, spec: &SlotClaimSpec) -> bool {
+        (&self.slots, &self.locks, self.kind) == (&spec.slots, &spec.locks, spec.kind)
+    }
+}
 
 /// A claim's spec as a server would take it.
 fn check(spec: &SlotClaimSpec) -> Result<(), StoreError> {
@@ -45,15 +75,24 @@ fn check(spec: &SlotClaimSpec) -> Result<(), StoreError> {
 }
 
 /// A new claim, with its place in the queue.
-pub(super) fn row(world: &mut World, claim: NewClaim) -> Result<Row, StoreError> {
+pub(super) fn row(world: &mut World, claim: NewClaim) -> Result<Box<Row>, StoreError> {
     check(&claim.spec)?;
-    let namespace = Name::from(NAMESPACE);
-    let wants = claim_wants(&claim.spec, &namespace).map_err(StoreError::Invalid)?;
+    let namespace = Name::clone(&OWN_NAMESPACE);
+    let mentions = match &world.asked_last {
+        Some(asked) if asked.is_of(&claim.spec) => Arc::clone(&asked.mentions),
+        _ => {
+            let mentions = claim_mentions(&claim.spec, &namespace).map_err(StoreError::Invalid)?;
+            world.asked_last = Some(Asked::new(&claim.spec, Arc::clone(&mentions)));
+            mentions
+        }
+    };
+    let wants = wants_of(&claim.spec, mentions);
     // Of two claims of one microsecond the first has the lower number.
     let uid = uid_of(world.next_uid());
     let arrival = world.now().server;
     let name = Name::from(claim.name);
-    Ok(Row::new(uid, namespace, name, claim.spec, wants, arrival))
+    let row = Row::new(uid, namespace, name, claim.spec, wants, arrival);
+    Ok(Box::new(row))
 }
 
 /// A number as sixteen digits, which are in order as numbers are.

@@ -23,7 +23,7 @@ use crate::ledger::{
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) view: RequestView,
-    pub(super) spec: SlotClaimSpec,
+    pub(super) spec: Box<SlotClaimSpec>,
     pub(super) reason: String,
     pub(super) message: String,
     granted_at: Option<Micros>,
@@ -42,7 +42,7 @@ impl Row {
         uid: Uid,
         namespace: Name,
         name: Name,
-        spec: SlotClaimSpec,
+        spec: Box<SlotClaimSpec>,
         wants: Wants,
         arrival: Micros,
     ) -> Self {
@@ -178,7 +178,7 @@ impl Row {
             uid: self.view.uid.to_string(),
             version: u64::try_from(self.view.version.0).unwrap_or(u64::MAX),
             deleting: false,
-            spec: self.spec.clone(),
+            spec: (*self.spec).clone(),
             status: self.status(),
         }
     }

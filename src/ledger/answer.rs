@@ -36,7 +36,7 @@ impl Ledger {
                 if let Some(claim) = &view.claim {
                     self.note_reveal_answered(uid, claim);
                 }
-                self.request_answered(*view);
+                self.request_answered(view);
                 return;
             }
             PatchOutcome::Refused(message) => message,
@@ -64,7 +64,7 @@ impl Ledger {
     }
 
     /// The answer to a patch is a version like any other, but the watch's view of it stays.
-    fn request_answered(&mut self, view: RequestView) {
+    fn request_answered(&mut self, view: Box<RequestView>) {
         let uid = view.uid.clone();
         if let Some(request) = self.requests.get_mut(&uid) {
             if view.version > request.view.version {
@@ -87,7 +87,7 @@ impl Ledger {
             request.side_patch_after = now.after(pause);
         }
         match outcome {
-            PatchOutcome::Applied(view) => self.request_answered(*view),
+            PatchOutcome::Applied(view) => self.request_answered(view),
             PatchOutcome::Gone => self.want_read(uid),
             PatchOutcome::Refused(_) | PatchOutcome::Unknown => {}
         }
@@ -162,7 +162,7 @@ impl Ledger {
             Found::Present(view) if view.uid == *uid => {
                 *failures = 0;
                 *after = now.after(RECHECK_EVERY);
-                self.found_alive(*view);
+                self.found_alive(view);
             }
             Found::Present(_) | Found::Absent => self.request_is_gone(uid),
             Found::Unknown => {
@@ -174,7 +174,7 @@ impl Ledger {
     }
 
     /// It is there. If the watch does not show it, that stays so until the watch does.
-    fn found_alive(&mut self, view: RequestView) {
+    fn found_alive(&mut self, view: Box<RequestView>) {
         let uid = view.uid.clone();
         let unwatched = self
             .requests

@@ -58,7 +58,8 @@ pub struct Ledger {
     /// The least epoch in which every status that was seen can be written.
     pub(super) epoch_needed: Epoch,
     pub(super) pools: BTreeMap<PoolKey, Pool>,
-    pub(super) requests: BTreeMap<Uid, Request>,
+    /// Boxed, for a table moves what is in it.
+    pub(super) requests: BTreeMap<Uid, Box<Request>>,
     pub(super) queues: Queues,
     pub(super) namespaces: NamespaceLabels,
     pub(super) guarded: Option<bool>,
@@ -151,9 +152,9 @@ impl Ledger {
             } => {
                 self.pools_listed(kind, scope.as_ref(), objects);
             }
-            Command::RequestSeen(view) => self.request_seen(*view),
-            Command::RequestRelisted(view) => self.request_relisted(*view),
-            Command::RequestVanished(view) => self.request_vanished(*view),
+            Command::RequestSeen(view) => self.request_seen(view),
+            Command::RequestRelisted(view) => self.request_relisted(view),
+            Command::RequestVanished(view) => self.request_vanished(view),
             Command::RequestsRelisted {
                 kind,
                 scope,

@@ -46,6 +46,7 @@ impl Ledger {
                 .map(|seen| (seen.uid.clone(), seen.version));
             self.effects.push_back(Effect::ReadPool(key.clone()));
         }
+        pool.look_again = pool.flight.is_some();
         if pool.reading || pool.flight.is_some() || pool.seen.is_none() {
             return;
         }

@@ -51,7 +51,7 @@ impl Ledger {
             .iter()
             .filter_map(|uid| self.requests.get(uid))
             .filter(|it| !it.view.is_revealed() && judge(&it.view, it.gone) == End::Live)
-            .map(|it| (!in_queue(it), it.rank(), it))
+            .map(|it| (!in_queue(it), it.rank(), &**it))
             .collect();
         waiting.sort_by(|left, right| (left.0, &left.1).cmp(&(right.0, &right.1)));
         let mut counted: BTreeMap<PoolKey, usize> = BTreeMap::new();

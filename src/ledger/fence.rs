@@ -116,7 +116,7 @@ impl Ledger {
         };
         self.list_failures = 0;
         for view in listed {
-            self.request_listed(view);
+            self.request_listed(Box::new(view));
         }
         for key in keys {
             let waiting = self.to_be_fenced(&key);

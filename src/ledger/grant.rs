@@ -22,7 +22,8 @@ use super::timers::Timer;
 use super::view::GrantedLease;
 
 impl Ledger {
-    /// Begins a grant: queues a lease on every pool of the shape. The caller has found room.
+    /// Begins a grant: queues a lease on every pool of the shape. The caller has found room, and looks at whoever can go
+    /// into what is left.
     pub(super) fn start_grant(&mut self, uid: &Uid, id: ShapeId, shape: &Shape) {
         let Some(request) = self.requests.get(uid) else {
             return;
@@ -60,7 +61,10 @@ impl Ledger {
                             .filter(|entry| entry.attempt == attempt)
                             .map(|entry| entry.token),
                     );
-                    if durable.is_none() && !pool.may_write(uid) {
+                    if durable.is_some() || pool.may_write(uid) {
+                        // It was counted already: who waits has more room than its caller thinks.
+                        self.dirty_pools.insert(key.clone());
+                    } else {
                         pool.add(
                             uid.clone(),
                             Add {
@@ -93,7 +97,7 @@ impl Ledger {
             });
             request.aside_until = None;
         }
-        self.move_to(uid, Place::Granting(id));
+        self.relocate(uid, Place::Granting(id));
         if !waits {
             self.dirty_requests.insert(uid.clone());
         }
@@ -133,6 +137,10 @@ impl Ledger {
                 .all(|(key, amount)| fits(key, amount.units()));
         if resumes {
             self.start_grant(uid, id, &shape);
+            // It may have reserved what others wait for.
+            for key in shape.demand.keys() {
+                self.touch(key);
+            }
         }
         resumes
     }
@@ -253,7 +261,7 @@ impl Ledger {
 
     /// Takes back what was queued for a request and never sent.
     pub(super) fn withdraw(&mut self, uid: &Uid) {
-        let Some(plan) = self.requests.get(uid).and_then(Request::plan) else {
+        let Some(plan) = self.requests.get(uid).and_then(|it| it.plan()) else {
             return;
         };
         let keys: Vec<PoolKey> = plan.items.keys().cloned().collect();

@@ -16,6 +16,17 @@ use super::pool::{Entry, Fence, Former};
 impl Ledger {
     /// A version was shown; whether it is a newer one.
     pub(super) fn pool_seen(&mut self, object: PoolObject) -> bool {
+        let key = object.key.clone();
+        let is_newer = self.take_newer(object);
+        if is_newer {
+            self.touch(&key);
+            self.touch_family(&key);
+        }
+        is_newer
+    }
+
+    /// Takes in a version if it is newer than the one that is known; whether it is.
+    pub(super) fn take_newer(&mut self, object: PoolObject) -> bool {
         let known = self
             .pools
             .get(&object.key)
@@ -27,7 +38,8 @@ impl Ledger {
         true
     }
 
-    /// Makes this version of a pool the one that is known.
+    /// Makes this version of a pool the one that is known. Whoever it is news for is looked at again; whether the pool
+    /// itself is, the caller says.
     pub(super) fn take_pool(&mut self, object: PoolObject) {
         let key = object.key.clone();
         let pool = self.pools.entry(key.clone()).or_default();
@@ -106,9 +118,9 @@ impl Ledger {
         if news || shape_changed || stands_otherwise {
             self.touch_namers(&key);
             self.touch_holders(&key);
+            self.touch(&key);
+            self.touch_family(&key);
         }
-        self.touch(&key);
-        self.touch_family(&key);
     }
 
     /// A new object serves the key: nothing that was queued or flying concerns it.

@@ -17,7 +17,7 @@ impl Ledger {
         self.stats.pasts_restored = self.stats.pasts_restored.saturating_add(1);
     }
 
-    pub(super) fn request_seen(&mut self, view: RequestView) {
+    pub(super) fn request_seen(&mut self, view: Box<RequestView>) {
         let uid = view.uid.clone();
         if let Some(request) = self.requests.get_mut(&uid) {
             if view.version > request.lost_at {
@@ -34,7 +34,7 @@ impl Ledger {
             self.stats.requests_beyond_bound = self.stats.requests_beyond_bound.saturating_add(1);
             return;
         }
-        let mut request = Request::new(view, self.now.tick);
+        let mut request = Box::new(Request::new(view, self.now.tick));
         if let Some(stranger) = self.strangers.remove(&uid) {
             request.held = stranger.pools;
             self.reads_wanted.remove(&uid);
@@ -48,7 +48,7 @@ impl Ledger {
 
     /// The list of a watch shows a request. An older version than the one known: the server's past was restored, or an
     /// answer to a patch has overtaken the list. A live read tells.
-    pub(super) fn request_relisted(&mut self, view: RequestView) {
+    pub(super) fn request_relisted(&mut self, view: Box<RequestView>) {
         let uid = view.uid.clone();
         let known = self.requests.get_mut(&uid);
         if let Some(request) = known
@@ -63,7 +63,7 @@ impl Ledger {
 
     /// A live read shows an older version than the one known when it began: the server's past was restored, and what it
     /// says now is all there is.
-    pub(super) fn request_restored(&mut self, view: RequestView) {
+    pub(super) fn request_restored(&mut self, view: Box<RequestView>) {
         let uid = view.uid.clone();
         self.note_restore();
         self.withdraw(&uid);
@@ -79,7 +79,7 @@ impl Ledger {
 
     /// A list may be older than what the watch has shown since: one it brings that is not known may be
     /// gone already, so it counts as unwatched until the watch shows it or a live read finds it.
-    pub(super) fn request_listed(&mut self, view: RequestView) {
+    pub(super) fn request_listed(&mut self, view: Box<RequestView>) {
         let uid = view.uid.clone();
         let known = self.requests.contains_key(&uid);
         self.request_seen(view);
@@ -91,7 +91,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn request_vanished(&mut self, view: RequestView) {
+    pub(super) fn request_vanished(&mut self, view: Box<RequestView>) {
         let uid = view.uid.clone();
         let known = self.requests.contains_key(&uid) || self.strangers.contains_key(&uid);
         if !known && judge(&view, Some(Gone::Watched)) == End::Confirmed {

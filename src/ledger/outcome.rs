@@ -100,6 +100,7 @@ impl Ledger {
         let Some(flight) = pool.flight.take() else {
             return;
         };
+        let settled = pool.is_settled_by(&flight, &object);
         pool.refusals = 0;
         pool.refusal = None;
         pool.idle_conflicts = 0;
@@ -111,7 +112,7 @@ impl Ledger {
         if flight.status.open {
             self.touch_namers(key);
         }
-        if !self.pool_seen(object)
+        if !self.take_newer(object)
             && let Some(pool) = self.pools.get_mut(key)
         {
             pool.recount();
@@ -121,7 +122,10 @@ impl Ledger {
             Purpose::Floor => self.fence_floor_done(key),
             Purpose::Adopt => self.stats.fences = self.stats.fences.saturating_add(1),
         }
-        self.touch(key);
+        if !settled {
+            self.touch(key);
+            self.touch_family(key);
+        }
     }
 
     fn status_unknown(&mut self, key: &PoolKey) {
@@ -362,3 +366,7 @@ impl Ledger {
         self.touch_family(key);
     }
 }
+
+#[cfg(test)]
+#[path = "outcome_tests.rs"]
+mod tests;

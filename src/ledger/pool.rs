@@ -27,6 +27,8 @@ pub(super) struct Pool {
     pub(super) removes: BTreeMap<Uid, Leaving>,
     /// The write under way.
     pub(super) flight: Option<Flight>,
+    /// It was to be looked at while a write was under way, and is when that is answered.
+    pub(super) look_again: bool,
     /// Units of entries, adds and flight, less what is being removed.
     pub(super) planned: Units,
     /// Holders likewise.
@@ -178,6 +180,7 @@ impl Default for Pool {
             adds: BTreeMap::new(),
             removes: BTreeMap::new(),
             flight: None,
+            look_again: false,
             planned: 0,
             planned_count: 0,
             draining: 0,

@@ -20,7 +20,7 @@ pub(super) type Source = (Arc<RequestText>, Arc<BTreeMap<Name, Name>>);
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Request {
     /// Last version seen.
-    pub(super) view: RequestView,
+    pub(super) view: Box<RequestView>,
     /// How far its grant has come.
     pub(super) phase: Phase,
     /// Where it stands.
@@ -205,7 +205,7 @@ impl Sending {
 }
 
 impl Request {
-    pub(super) fn new(view: RequestView, now: Tick) -> Self {
+    pub(super) fn new(view: Box<RequestView>, now: Tick) -> Self {
         Self {
             view,
             phase: Phase::Waiting,
@@ -239,7 +239,7 @@ impl Request {
 
     /// The server's past was restored to where the request looked like this: what was decided about it since is void,
     /// what is under way is not.
-    pub(super) fn restore(&mut self, view: RequestView, now: Tick) {
+    pub(super) fn restore(&mut self, view: Box<RequestView>, now: Tick) {
         let old = std::mem::replace(self, Self::new(view, now));
         self.held = old.held;
         self.named = old.named;

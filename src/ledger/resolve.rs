@@ -183,6 +183,37 @@ impl Ledger {
 
     /// Moves a request to another place; looks at the pools it leaves and joins.
     pub(super) fn move_to(&mut self, uid: &Uid, place: Place) {
+        let Some(request) = self.requests.get(uid) else {
+            return;
+        };
+        if request.place == place {
+            return;
+        }
+        let ends = matches!(
+            (&request.place, &place),
+            (Place::Granting(_), Place::Nowhere)
+        );
+        let (left, joined) = (request.place.shape(), place.shape());
+        let lines = [left, joined.filter(|_| joined != left)];
+        // Whoever leaves may have reserved what others wait for; whoever joins may be able to go.
+        for id in lines.into_iter().flatten() {
+            let Some(shape) = self.queues.line(id).map(|line| Arc::clone(&line.shape)) else {
+                continue;
+            };
+            for pool in shape.demand.keys() {
+                if ends && self.is_unmoved_by(pool, uid) {
+                    continue;
+                }
+                self.touch(pool);
+                // A derived limit that went while nobody waited for it is wanted again.
+                self.touch_family(pool);
+            }
+        }
+        self.relocate(uid, place);
+    }
+
+    /// Moves a request to another place, and looks at nothing.
+    pub(super) fn relocate(&mut self, uid: &Uid, place: Place) {
         let Some(request) = self.requests.get_mut(uid) else {
             return;
         };
@@ -190,20 +221,18 @@ impl Ledger {
             return;
         }
         self.queues.enter(&place);
-        let old = std::mem::replace(&mut request.place, place.clone());
-        // Whoever leaves may have reserved what others wait for; whoever joins may be able to go.
-        let joined = place.shape().filter(|id| Some(*id) != old.shape());
-        for id in [old.shape(), joined].into_iter().flatten() {
-            let Some(shape) = self.queues.line(id).map(|line| Arc::clone(&line.shape)) else {
-                continue;
-            };
-            for pool in shape.demand.keys() {
-                self.touch(pool);
-                // A derived limit that went while nobody waited for it is wanted again.
-                self.touch_family(pool);
-            }
-        }
+        let old = std::mem::replace(&mut request.place, place);
         self.queues.leave(&old);
+    }
+
+    /// Nothing of a pool changes when the grant of this request has come to its end: it stood in nobody's way, its lease
+    /// is written, and the pool is none that is deleted when nobody wants it.
+    fn is_unmoved_by(&self, key: &PoolKey, uid: &Uid) -> bool {
+        let pool = self.pools.get(key);
+        pool.is_some_and(|pool| {
+            let seen = pool.seen.as_ref();
+            seen.is_some_and(|seen| seen.owner.is_none()) && !pool.adds.contains_key(uid)
+        })
     }
 
     /// Takes a request out of every queue.

@@ -1,12 +1,13 @@
-//! Whether the next status of a pool is worth a write.
+//! Whether the next status of a pool is worth a write, and whether there can be a next one that is.
 //!
 //! Who holds is always; what only people read is written at once where that cannot make two controllers answer each
-//! other, else every few seconds. Tested by the golden stories, which count writes.
+//! other, else every few seconds. Tested by the golden stories, which count writes, and in `outcome`.
 
 use super::book::Ledger;
 use super::bounds::WAITING_WRITE_AFTER;
 use super::ids::PoolKey;
-use super::object::PoolStatus;
+use super::object::{PoolObject, PoolStatus};
+use super::pool::{Flight, Pool, Purpose};
 use super::time::Tick;
 use super::timers::Timer;
 
@@ -57,6 +58,20 @@ impl Ledger {
         }
         self.timers.set(due, Timer::Pool(key.clone()));
         false
+    }
+}
+
+impl Pool {
+    /// A write of this status, which the server shows as it was sent, leaves nothing to look at: it says all there is to
+    /// say, and what it says stays as it is until there is news.
+    pub(super) fn is_settled_by(&self, flight: &Flight, object: &PoolObject) -> bool {
+        let sent = object.status.read() == Some(&flight.status);
+        let told = !self.look_again && self.refusals == 0 && flight.purpose == Purpose::Plain;
+        let queued = !self.adds.is_empty() || !self.removes.is_empty();
+        let plain =
+            self.decay().is_none() && flight.status.level.is_none() && object.owner.is_none();
+        let family = self.spec().is_none_or(|spec| spec.family.is_some());
+        sent && told && !queued && plain && !family
     }
 }
 

@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use tokio::sync::oneshot;
 
 use super::{Begin, Begun, Counted, Engine, random_name};
-use crate::api::claim::{ClaimKind, SlotClaimSpec};
+use crate::api::claim::ClaimKind;
 use crate::client::direct::{AtOnce, Direct, Holder};
 use crate::client::error::AcquireError;
 use crate::client::events::EventKind;
@@ -32,12 +32,12 @@ impl Engine {
                 request: begin.plan.shown,
             });
         }
-        let name = random_name("claim-");
+        let name: Arc<str> = random_name("claim-").into();
         let since = self.now();
-        let hold = Arc::new(Hold::new(Arc::clone(&self.clock), &name));
+        let hold = Arc::new(Hold::new(Arc::clone(&self.clock), Arc::clone(&name)));
         let task = self.count(&hold)?;
         let takes = begin.plan.spec.kind == ClaimKind::RateLimit;
-        let mut spec = std::mem::take(&mut begin.plan.spec);
+        let mut spec = begin.plan.spec;
         spec.session.clone_from(&self.session);
         spec.user = DIRECT_USER.to_owned();
         let holder: Arc<dyn Holder> = Arc::clone(&hold) as _;
@@ -74,12 +74,10 @@ impl Engine {
                     answer: None,
                 })
             }
-            AtOnce::Waits(id, spec) => {
-                begin.plan.spec = SlotClaimSpec {
-                    user: String::new(),
-                    session: String::new(),
-                    ..*spec
-                };
+            AtOnce::Waits(id, mut spec) => {
+                spec.user.clear();
+                spec.session.clear();
+                begin.plan.spec = spec;
                 self.listen_to_watch();
                 let counted = Counted {
                     engine: Arc::clone(self),

@@ -286,7 +286,7 @@ impl Engine {
         name: &str,
         work: impl FnOnce(Counted, Arc<Hold>, Reply) -> BoxFuture<'static, ()>,
     ) -> Result<Begun, AcquireError> {
-        let hold = Arc::new(Hold::new(Arc::clone(&self.clock), name));
+        let hold = Arc::new(Hold::new(Arc::clone(&self.clock), name.into()));
         let task = self.count(&hold)?;
         self.listen_to_watch();
         let counted = Counted {

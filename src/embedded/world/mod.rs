@@ -9,13 +9,14 @@ mod effects;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::requests::Asked;
 use super::row::Row;
 use super::sessions::Sessions;
 use crate::client::Loss;
 use crate::client::direct::Holder;
 use crate::ledger::{
-    ClaimPhase, ClaimTimes, Command, Epoch, Ledger, Now, Options, Owner, Part, PoolKey, PoolKind,
-    PoolObject, PoolSpec, Span, Tick, Uid, Version,
+    ClaimPhase, ClaimTimes, Command, Epoch, Ledger, Now, Options, Owner, Part, PatchOutcome,
+    PoolKey, PoolKind, PoolObject, PoolSpec, Span, Tick, Uid, Version,
 };
 
 /// How long what a claim came to can be read, where nobody has read it yet.
@@ -45,6 +46,8 @@ pub(super) struct World {
     losses: Losses,
     /// How many claims wait.
     waits: usize,
+    /// What the last claim asked for.
+    pub(super) asked_last: Option<Asked>,
     /// The ledger has been told something that it has not acted on; until then at the latest.
     put_off: Option<Tick>,
 }
@@ -73,6 +76,7 @@ impl World {
             sessions: Sessions::default(),
             losses: Vec::new(),
             waits: 0,
+            asked_last: None,
             put_off: None,
         }
     }
@@ -204,17 +208,16 @@ impl World {
     }
 
     /// A claim is created.
-    pub(super) fn insert(&mut self, mut row: Row) {
+    pub(super) fn insert(&mut self, mut row: Box<Row>) {
         row.view.version = self.next_version();
         self.kept = self.kept.saturating_add(usize::from(row.holder.is_some()));
         self.waits = self.waits.saturating_add(1);
         if row.holder.is_none() {
             self.index(&row);
         }
-        let view = row.view.clone();
-        self.rows.insert(view.uid.clone(), Box::new(row));
-        self.ledger
-            .handle(self.now, Command::RequestSeen(Box::new(view)));
+        let view = Box::new(row.view.clone());
+        self.rows.insert(view.uid.clone(), row);
+        self.ledger.handle(self.now, Command::RequestSeen(view));
     }
 
     fn index(&mut self, row: &Row) {
@@ -252,6 +255,25 @@ impl World {
         self.write(uid, |row| {
             row.spec.renew.seq = row.spec.renew.seq.saturating_add(1)
         });
+    }
+
+    /// Its direct holder gives a claim back: its slots are freed, and there is nothing to read of it any more, so it goes
+    /// before the ledger asks for that.
+    pub(super) fn give_back(&mut self, uid: &Uid) {
+        let version = self.next_version();
+        let Some(mut row) = self.remove(uid) else {
+            return;
+        };
+        row.spec.release = true;
+        row.reflect();
+        row.view.version = version;
+        let seen = Command::RequestSeen(Box::new(row.view));
+        self.ledger.handle(self.now, seen);
+        let deleted = Command::ClaimDeleted {
+            uid: uid.clone(),
+            outcome: PatchOutcome::Gone,
+        };
+        self.ledger.handle(self.now, deleted);
     }
 
     /// A claim is deleted by somebody: it vanishes, and the ledger does as it does with one that vanished.
