@@ -96,7 +96,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use sluice::client::{Embedded, Store as _, store::*}; let store = Embedded::new([("gpu", 1)])?;
     /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
-    /// let claim = store.create(&NewClaim { name: "build-7".to_owned(), spec }).await?;
+    /// let claim = store.create(&NewClaim { name: "build-7".into(), spec }).await?;
     /// assert_eq!(claim.status.grants[0].key, "gpu");
     /// # Ok(()) }
     /// ```
@@ -108,7 +108,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use sluice::client::{Embedded, Store as _, store::*}; let store = Embedded::new([("gpu", 1)])?;
     /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
-    /// # let claim = store.create(&NewClaim { name: "build-7".to_owned(), spec }).await?;
+    /// # let claim = store.create(&NewClaim { name: "build-7".into(), spec }).await?;
     /// # let at = ClaimAt { name: claim.name, uid: claim.uid, session: "a1b2".to_owned() };
     /// let claim = store.get("build-7").await?;
     /// assert_eq!(claim.map(|claim| claim.uid), Some(at.uid));
@@ -122,7 +122,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use sluice::client::{Embedded, Store as _, store::*}; let store = Embedded::new([("gpu", 1)])?;
     /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
-    /// # let claim = store.create(&NewClaim { name: "build-7".to_owned(), spec }).await?;
+    /// # let claim = store.create(&NewClaim { name: "build-7".into(), spec }).await?;
     /// # let at = ClaimAt { name: claim.name, uid: claim.uid, session: "a1b2".to_owned() };
     /// assert_eq!(store.renew(&at, 1).await?.spec.renew.seq, 1);
     /// assert!(store.renew(&at, 1).await.is_err());      // every try has a number of its own
@@ -136,7 +136,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use sluice::client::{Embedded, Store as _, store::*}; let store = Embedded::new([("gpu", 1)])?;
     /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
-    /// # let claim = store.create(&NewClaim { name: "build-7".to_owned(), spec }).await?;
+    /// # let claim = store.create(&NewClaim { name: "build-7".into(), spec }).await?;
     /// # let at = ClaimAt { name: claim.name, uid: claim.uid, session: "a1b2".to_owned() };
     /// let swap = Swap { at, seq: 0, version: claim.version, session: "c3d4".to_owned(), new_seq: 1 };
     /// assert_eq!(store.adopt(&swap).await?.spec.session, "c3d4");
@@ -150,7 +150,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use sluice::client::{Embedded, Store as _, store::*}; let store = Embedded::new([("gpu", 1)])?;
     /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
-    /// # let claim = store.create(&NewClaim { name: "build-7".to_owned(), spec }).await?;
+    /// # let claim = store.create(&NewClaim { name: "build-7".into(), spec }).await?;
     /// # let at = ClaimAt { name: claim.name, uid: claim.uid, session: "a1b2".to_owned() };
     /// assert!(store.release(&at).await?.spec.release);
     /// # Ok(()) }
@@ -163,7 +163,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use sluice::client::{Embedded, Store as _, store::*}; let store = Embedded::new([("gpu", 1)])?;
     /// # let spec = serde_json::from_str(r#"{"session": "a1b2", "slots": [{"limit": "gpu"}]}"#)?;
-    /// # let claim = store.create(&NewClaim { name: "build-7".to_owned(), spec }).await?;
+    /// # let claim = store.create(&NewClaim { name: "build-7".into(), spec }).await?;
     /// # let at = ClaimAt { name: claim.name, uid: claim.uid, session: "a1b2".to_owned() };
     /// store.delete(&at.name, &at.uid).await?;
     /// assert_eq!(store.get("build-7").await?, None);
