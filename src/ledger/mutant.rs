@@ -87,6 +87,7 @@ mutants! {
     OperatorFreesUntold: "an operator's word frees the slots of a claim before its holder is told",
     DeniesFromCache: "a claim is denied on the word of a cache",
     DeniesWhoWaits: "a claim that waits is denied when its limit goes",
+    AppliedIsFinal: "after a status write that was applied nobody looks at what came while it was under way",
     RefusesUntried: "a claim that would not wait is refused before it was tried",
     HoldsForEver: "maxHoldSeconds is not asked",
     LevelForgotten: "a controller counts what has to come back from nothing when it starts",

@@ -220,6 +220,8 @@ impl Checker {
             .collect();
         self.excused.extend(self.pods.keys().cloned());
         self.excused.extend(self.claims.keys().cloned());
+        // Nor does anybody who has started since they vanished, once the leases are gone that said so.
+        self.excused.extend(self.gone_claims.keys().cloned());
         self.claims = server
             .claims()
             .map(|seen| (seen.claim.uid.clone(), Arc::clone(seen)))
