@@ -84,12 +84,18 @@ pub enum BadKey {
 impl Key {
     /// Reads a key; fails with the first thing that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, BadKey> {
-        Self::from_segments(text, ":")
+        Self::check(text)?;
+        Ok(Self {
+            text: text.to_owned(),
+        })
     }
 
     /// Returns the key that the object of this name serves; fails if it can serve none.
     pub fn from_object_name(name: &str) -> Result<Self, BadKey> {
-        Self::from_segments(name, "--")
+        check_segments(name, "--")?;
+        let text = name.replace("--", ":");
+        within_length(&text)?;
+        Ok(Self { text })
     }
 
     /// Returns the name of the one object that serves this key.
@@ -141,13 +147,6 @@ impl Key {
         check_segments(text, ":")?;
         within_length(text)
     }
-
-    fn from_segments(text: &str, separator: &str) -> Result<Self, BadKey> {
-        check_segments(text, separator)?;
-        let text = text.replace(separator, ":");
-        within_length(&text)?;
-        Ok(Self { text })
-    }
 }
 
 impl fmt::Display for Key {
@@ -167,26 +166,26 @@ impl FromStr for Key {
 impl QualifiedKey {
     /// Fails as [`QualifiedKey::parse`] does, and copies nothing.
     pub(crate) fn check(text: &str) -> Result<(), BadKey> {
-        let Some((namespace, key)) = text.split_once('/') else {
-            return Key::check(text);
-        };
-        check_namespace(namespace)?;
+        let (_, key) = Self::split(text)?;
         Key::check(key)
     }
 
     /// Reads `key` or `namespace/key`; fails with the first thing that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, BadKey> {
-        let Some((namespace, key)) = text.split_once('/') else {
-            return Ok(Self {
-                namespace: None,
-                key: Key::parse(text)?,
-            });
-        };
-        check_namespace(namespace)?;
+        let (namespace, key) = Self::split(text)?;
         Ok(Self {
-            namespace: Some(namespace.to_owned()),
+            namespace: namespace.map(str::to_owned),
             key: Key::parse(key)?,
         })
+    }
+
+    /// The namespace, which is looked at, and the key, which is not.
+    fn split(text: &str) -> Result<(Option<&str>, &str), BadKey> {
+        let Some((namespace, key)) = text.split_once('/') else {
+            return Ok((None, text));
+        };
+        check_namespace(namespace)?;
+        Ok((Some(namespace), key))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::api::claim::{
     ClaimIfMissing, ClaimKind, ClaimLock, ClaimSlots, MAX_CLAIM_SECONDS, MAX_HOLDER_LENGTH,
     MIN_LEASE_DURATION_SECONDS, SlotClaimSpec,
 };
-use crate::api::key::{MAX_NAME_LENGTH, QualifiedKey, quoted};
+use crate::api::key::{BadKey, MAX_NAME_LENGTH, QualifiedKey, quoted};
 use crate::api::limit::ConcurrencyLimitSpec;
 use crate::api::request::{MAX_ENTRIES, MAX_WEIGHT};
 use crate::api::spec::MAX_SECONDS;
@@ -123,11 +123,13 @@ impl Draft {
     /// Several mentions of one limit add up, in the order of the keys: two requests that ask for the same are equal.
     fn claim_slots(&mut self) -> Result<Vec<ClaimSlots>, AcquireError> {
         for (limit, slots) in &self.slots {
-            checked("limit", limit)?;
-            if let Some(worker) = &self.worker {
-                let child = parsed("limit", limit)?.key.child(worker);
-                child.map_err(|why| invalid(format!("limit {}: {why}", quoted(limit))))?;
-            }
+            let read = match &self.worker {
+                Some(worker) => QualifiedKey::parse(limit)
+                    .and_then(|it| it.key.child(worker))
+                    .map(drop),
+                None => QualifiedKey::check(limit),
+            };
+            read.map_err(|why| bad_key("limit", limit, &why))?;
             if *slots == 0 {
                 return Err(invalid(format!(
                     "0 slots of limit {limit}: ask for at least one"
@@ -160,9 +162,8 @@ impl Draft {
     fn claim_locks(&self) -> Result<Vec<ClaimLock>, AcquireError> {
         let mut merged: BTreeMap<&str, LockMode> = BTreeMap::new();
         for (lock, mode) in &self.locks {
-            let key = parsed("lock", lock)?;
-            let checked = key.key.check_lock();
-            checked.map_err(|why| invalid(format!("lock {}: {why}", quoted(lock))))?;
+            let read = QualifiedKey::parse(lock).and_then(|it| it.key.check_lock());
+            read.map_err(|why| bad_key("lock", lock, &why))?;
             let known = merged.entry(lock).or_insert(*mode);
             *known = (*known).max(*mode);
         }
@@ -259,12 +260,8 @@ fn shown(slots: &[ClaimSlots], locks: &[ClaimLock]) -> String {
         .unwrap_or_default()
 }
 
-fn checked(what: &str, text: &str) -> Result<(), AcquireError> {
-    QualifiedKey::check(text).map_err(|why| invalid(format!("{what} {}: {why}", quoted(text))))
-}
-
-fn parsed(what: &str, text: &str) -> Result<QualifiedKey, AcquireError> {
-    QualifiedKey::parse(text).map_err(|why| invalid(format!("{what} {}: {why}", quoted(text))))
+fn bad_key(what: &str, text: &str, why: &BadKey) -> AcquireError {
+    invalid(format!("{what} {}: {why}", quoted(text)))
 }
 
 /// Rounds up to whole seconds.

@@ -183,20 +183,14 @@ impl Ledger {
 
     /// Moves a request to another place; looks at the pools it leaves and joins.
     pub(super) fn move_to(&mut self, uid: &Uid, place: Place) {
-        let Some(request) = self.requests.get(uid) else {
+        let (joined, goes) = (place.shape(), place == Place::Nowhere);
+        let Some(old) = self.relocate(uid, place) else {
             return;
         };
-        if request.place == place {
-            return;
-        }
-        let ends = matches!(
-            (&request.place, &place),
-            (Place::Granting(_), Place::Nowhere)
-        );
-        let (left, joined) = (request.place.shape(), place.shape());
-        let lines = [left, joined.filter(|_| joined != left)];
+        let ends = goes && matches!(old, Place::Granting(_));
         // Whoever leaves may have reserved what others wait for; whoever joins may be able to go.
-        for id in lines.into_iter().flatten() {
+        let joined = joined.filter(|id| Some(*id) != old.shape());
+        for id in [old.shape(), joined].into_iter().flatten() {
             let Some(shape) = self.queues.line(id).map(|line| Arc::clone(&line.shape)) else {
                 continue;
             };
@@ -209,20 +203,19 @@ impl Ledger {
                 self.touch_family(pool);
             }
         }
-        self.relocate(uid, place);
     }
 
-    /// Moves a request to another place, and looks at nothing.
-    pub(super) fn relocate(&mut self, uid: &Uid, place: Place) {
-        let Some(request) = self.requests.get_mut(uid) else {
-            return;
-        };
+    /// Moves a request to another place, and looks at nothing. Returns the place it has left, whose line is still there;
+    /// `None` if it was there already.
+    pub(super) fn relocate(&mut self, uid: &Uid, place: Place) -> Option<Place> {
+        let request = self.requests.get_mut(uid)?;
         if request.place == place {
-            return;
+            return None;
         }
         self.queues.enter(&place);
         let old = std::mem::replace(&mut request.place, place);
         self.queues.leave(&old);
+        Some(old)
     }
 
     /// Nothing of a pool changes when the grant of this request has come to its end: it stood in nobody's way, its lease

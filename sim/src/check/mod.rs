@@ -220,7 +220,7 @@ impl Checker {
             .collect();
         self.excused.extend(self.pods.keys().cloned());
         self.excused.extend(self.claims.keys().cloned());
-        // Nor does anybody who has started since they vanished, once the leases are gone that said so.
+        // Of those that had vanished before nobody knows who has started since, once no lease names them.
         self.excused.extend(self.gone_claims.keys().cloned());
         self.claims = server
             .claims()
